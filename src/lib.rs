@@ -1,0 +1,3 @@
+//! Checks the six kernel tunables that kubelet insists on, before kubelet starts.
+
+pub mod tunable;

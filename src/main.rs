@@ -1,0 +1,3 @@
+//! Wires arguments, verdict, report and exit code.
+
+fn main() {}
