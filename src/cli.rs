@@ -1,0 +1,128 @@
+//! Owns what may be said on the command line.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::check::Behavior;
+
+/// The command line, by clap.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubelet-tunables",
+    version,
+    about = ABOUT,
+    override_usage = "kubelet-tunables [--warn | --modify] [-- KUBELET [ARGUMENT]...]",
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// Only warn of a wrong value: exit 0, change nothing
+    #[arg(long, conflicts_with = "modify")]
+    warn: bool,
+
+    /// Correct each wrong value now (needs root; lasts until the next boot)
+    #[arg(long)]
+    modify: bool,
+
+    /// Kubelet's own command line after `--`, its first word the program
+    #[arg(last = true, value_name = "KUBELET")]
+    kubelet: Vec<OsString>,
+}
+
+const ABOUT: &str = "\
+Checks the six kernel tunables that kubelet insists on, before kubelet starts.
+
+With protectKernelDefaults on, kubelet dies when one of them differs from the
+value it needs. This program looks first, says which are wrong, and its exit
+code keeps systemd from starting a kubelet that would die. It runs before
+kubelet as ExecStartPre= of kubelet.service, and by hand whenever you like.
+
+  vm.overcommit_memory       1         kernel.panic_on_oops       1
+  vm.panic_on_oom            0         kernel.keys.root_maxkeys   1000000
+  kernel.panic               10        kernel.keys.root_maxbytes  25000000";
+
+const AFTER_HELP: &str = "\
+Without --warn or --modify a wrong value is an error, and nothing is changed.
+
+Exit codes:
+   0  kubelet's check will pass (or --warn, and a value is wrong)
+   2  the command line was not understood
+  74  a value could not be read or understood, so nothing is known of it
+  77  a value is wrong and could not be changed
+  78  a value is wrong
+
+Examples:
+  kubelet-tunables             look, and exit non-zero when a value is wrong
+  kubelet-tunables --modify    put the wrong values right until the next boot";
+
+impl Cli {
+    /// How a mismatch is to be treated.
+    pub fn behavior(&self) -> Behavior {
+        if self.modify {
+            Behavior::Modify
+        } else if self.warn {
+            Behavior::Warn
+        } else {
+            Behavior::Error
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use crate::tunable::TUNABLES;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, ErrorKind> {
+        Cli::try_parse_from([&["kubelet-tunables"], arguments].concat()).map_err(|e| e.kind())
+    }
+
+    #[test]
+    fn is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_choose_the_behavior() {
+        for (arguments, behavior) in [
+            (&[][..], Behavior::Error),
+            (&["--warn"], Behavior::Warn),
+            (&["--modify"], Behavior::Modify),
+            (&["--", "kubelet", "--modify"], Behavior::Error),
+            (&["--warn", "--", "kubelet", "--warn"], Behavior::Warn),
+        ] {
+            let cli = parse(arguments).unwrap_or_else(|kind| panic!("{arguments:?}: {kind:?}"));
+            assert_eq!(cli.behavior(), behavior, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_bad_usage() {
+        for (arguments, kind) in [
+            (&["--warn", "--modify"][..], ErrorKind::ArgumentConflict),
+            (&["--modify", "--warn"], ErrorKind::ArgumentConflict),
+            (&["--wran"], ErrorKind::UnknownArgument),
+            (&["kubelet"], ErrorKind::UnknownArgument),
+            (&["--warn=yes"], ErrorKind::TooManyValues),
+        ] {
+            assert_eq!(parse(arguments).err(), Some(kind), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn help_names_each_tunable_with_its_value() {
+        let help = Cli::command().render_long_help().to_string();
+        for tunable in TUNABLES {
+            let words: Vec<_> = help.split_whitespace().collect();
+            let value = tunable.expected.to_string();
+            assert!(
+                words.windows(2).any(|pair| pair == [tunable.name, &value]),
+                "{} {value}",
+                tunable.name
+            );
+        }
+    }
+}
