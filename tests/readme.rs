@@ -1,0 +1,66 @@
+//! Holds the README against what the program prints and against the one table.
+
+use std::fs;
+use std::path::Path;
+
+use kubelet_tunables::exit::Exit;
+use kubelet_tunables::tunable::TUNABLES;
+
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn its_transcripts_are_what_was_printed() {
+    let mut printed = Vec::new();
+    collect(
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")),
+        &mut printed,
+    );
+    let blocks: Vec<_> = README
+        .split("```console\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```").expect("the block has an end").0)
+        .collect();
+    assert!(!blocks.is_empty(), "the README has no transcript");
+    for block in blocks {
+        assert!(
+            printed.iter().any(|transcript| transcript.contains(block)),
+            "no transcript holds:\n{block}"
+        );
+    }
+}
+
+fn collect(folder: &Path, printed: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, printed);
+        } else if path.file_name().is_some_and(|name| name == "transcript") {
+            printed.push(fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn its_table_is_the_table() {
+    for tunable in TUNABLES {
+        let row = format!(
+            "| `{}` | {} | {} | {} |",
+            tunable.name, tunable.expected, tunable.default, tunable.reason
+        );
+        assert!(README.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn it_names_each_exit_code() {
+    for exit in [
+        Exit::Success,
+        Exit::Usage,
+        Exit::Io,
+        Exit::NoPermission,
+        Exit::Config,
+    ] {
+        let row = format!("\n| {} |", exit.code());
+        assert!(README.contains(&row), "{row}");
+    }
+}

@@ -1,0 +1,188 @@
+//! Owns what the tests share: saying out loud that one cannot run, and a root of its own for the real binary.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_kubelet-tunables");
+
+/// Says that a test could not run; where everything has to run (`CI=true`) that is a failure.
+pub fn not_run(test: &str, why: &str) {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{test} could not run: {why}"
+    );
+    eprintln!("NOT RUN: {test}: {why}");
+}
+
+/// As whom the programs in a namespace run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// The machine's root.
+    Root,
+    /// An ordinary user, who is root in a user namespace of its own.
+    Ordinary,
+}
+
+/// Runs programs in a root file system of their own.
+pub struct Namespace {
+    base: PathBuf,
+    user: User,
+}
+
+impl Namespace {
+    /// Prepares a base with the binary, a shell and these further programs.
+    ///
+    /// # Errors
+    ///
+    /// Says why this user cannot have such a namespace here.
+    pub fn new(name: &str, user: User, programs: &[&str]) -> Result<Self, String> {
+        let base = scratch(name);
+        let namespace = Self { base, user };
+        let is_root = own_uid() == 0;
+        if user == User::Root && !is_root {
+            return Err("it needs root".into());
+        }
+        let probe = namespace
+            .unshare()
+            .arg("true")
+            .output()
+            .map_err(|error| format!("unshare: {error}"))?;
+        if !probe.status.success() {
+            return Err(format!(
+                "no mount namespace: {}",
+                String::from_utf8_lossy(&probe.stderr).trim()
+            ));
+        }
+        for folder in ["bin", "lib", "lib64", "root"] {
+            fs::create_dir_all(namespace.base.join(folder)).unwrap();
+        }
+        fs::copy(BINARY, namespace.base.join("bin/kubelet-tunables")).unwrap();
+        namespace.add_libraries(Path::new(BINARY));
+        for program in ["sh", "cat", "chmod", "mkdir", "ln", "setpriv"]
+            .iter()
+            .chain(programs)
+        {
+            namespace.add_program(program)?;
+        }
+        namespace.add_script("as-service", "SYSTEMD_EXEC_PID=$$ exec \"$@\"");
+        namespace.add_script(
+            "without-privileges",
+            "exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all \"$@\"",
+        );
+        for entry in ["", "bin", "lib", "lib64", "root"] {
+            make_executable(&namespace.base.join(entry));
+        }
+        Ok(namespace)
+    }
+
+    /// Runs a shell script in the namespace, over the tree of `case`.
+    pub fn run(&self, case: &Path, script: &str) -> Output {
+        // An ordinary user may not reach the checkout, so all that is used there is copied to the base.
+        let copy = self.base.join("case");
+        let _ = fs::remove_dir_all(&copy);
+        let copied = Command::new("cp").arg("-dR").arg(case).arg(&copy).status();
+        assert!(
+            copied.is_ok_and(|status| status.success()),
+            "copy {}",
+            case.display()
+        );
+        fs::write(self.base.join("bin/script"), script).unwrap();
+        self.unshare()
+            .args(["sh", "-c", include_str!("enter"), "enter"])
+            .args([&self.base, &copy])
+            .arg("/bin/script")
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap()
+    }
+
+    fn unshare(&self) -> Command {
+        let is_root = own_uid() == 0;
+        let mut command = Command::new(if self.user == User::Ordinary && is_root {
+            "setpriv"
+        } else {
+            "unshare"
+        });
+        match self.user {
+            User::Root => command.arg("--mount"),
+            User::Ordinary if is_root => command.args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "unshare",
+                "--user",
+                "--map-root-user",
+                "--mount",
+            ]),
+            User::Ordinary => command.args(["--user", "--map-root-user", "--mount"]),
+        };
+        command
+    }
+
+    fn add_script(&self, name: &str, body: &str) {
+        let path = self.base.join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        make_executable(&path);
+    }
+
+    fn add_program(&self, name: &str) -> Result<(), String> {
+        let path = ["/usr/bin", "/bin", "/usr/sbin", "/sbin", "/lib/systemd"]
+            .iter()
+            .map(|folder| Path::new(folder).join(name))
+            .find(|path| path.exists())
+            .ok_or_else(|| format!("{name} is not installed"))?;
+        fs::copy(&path, self.base.join("bin").join(name)).unwrap();
+        self.add_libraries(&path);
+        Ok(())
+    }
+
+    /// Copies what the dynamic linker would load, to the folder where it looks for it.
+    fn add_libraries(&self, program: &Path) {
+        let listing = Command::new("ldd").arg(program).output().unwrap();
+        let listing = String::from_utf8_lossy(&listing.stdout).into_owned();
+        let libraries: BTreeSet<_> = listing
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'))
+            .collect();
+        for library in libraries {
+            let path = Path::new(library.strip_prefix("/usr").unwrap_or(library));
+            let copy = self.base.join(path.strip_prefix("/").unwrap());
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            make_executable(copy.parent().unwrap());
+            fs::copy(library, &copy).unwrap();
+        }
+    }
+}
+
+/// The user that the tests run as.
+pub fn own_uid() -> u32 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").unwrap().uid()
+}
+
+/// An empty folder for a test, outside any home folder so that every user can enter it.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("kubelet-tunables-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    make_executable(&path);
+    path
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.base);
+    }
+}
+
+/// Lets every user execute the file, or enter the folder.
+fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
