@@ -8,30 +8,34 @@ use clap::error::ContextKind;
 use kubelet_tunables::check::check;
 use kubelet_tunables::cli::Cli;
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::report::{Audience, Report, Stream};
+use kubelet_tunables::report::{Audience, Report, Stream, say_usage};
 use kubelet_tunables::sysctl::ProcSys;
 
 fn main() -> ExitCode {
+    let root = Path::new("/");
+    let audience = Audience::of_this_process();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(answer) => return ExitCode::from(answer_to_usage(answer)),
+        Err(answer) => return answer_to_usage(answer, audience, root).into(),
     };
-    let audience = Audience::of_this_process();
-    let verdict = check(&ProcSys::new(Path::new("/")), cli.behavior());
-    Report::new(&verdict, audience).say(audience);
-    ExitCode::from(Exit::from(&verdict))
+    let verdict = check(&ProcSys::new(root), cli.behavior());
+    let exit = Exit::from(&verdict);
+    Report::new(&verdict, audience).say(root);
+    exit.into()
 }
 
-/// Prints clap's help, version or complaint.
-fn answer_to_usage(mut answer: clap::Error) -> Exit {
+/// Says clap's help, version or complaint.
+fn answer_to_usage(mut answer: clap::Error, audience: Audience, root: &Path) -> Exit {
     // Clap proposes to put what it does not know behind `--`; here that would make it kubelet's command line.
     answer.remove(ContextKind::Suggested);
     let text = answer.render().to_string();
-    if answer.use_stderr() {
-        Stream::Stderr.print(&text);
-        Exit::Usage
-    } else {
+    if !answer.use_stderr() {
         Stream::Stdout.print(&text);
-        Exit::Success
+        return Exit::Success;
     }
+    match audience {
+        Audience::Person => Stream::Stderr.print(&text),
+        Audience::Service { journal } => say_usage(&text, journal, root),
+    }
+    Exit::Usage
 }

@@ -1,17 +1,22 @@
-//! Owns the words: a sentence for each finding, one summary, and who gets to read them where.
+//! Owns the words: a sentence for each finding, one summary, and the way they take to whoever reads them.
 
+mod entry;
+mod journal;
+mod service;
 mod stream;
+mod summary;
 mod terminal;
+mod unit;
 
-use std::fmt::Write as _;
-use std::io;
+use std::path::Path;
 
 use log::Level;
 
-use crate::check::{Behavior, Finding, Outcome, Verdict};
-use crate::exit::Exit;
-use crate::sysctl::SysctlError;
+use crate::check::Verdict;
+use entry::Entry;
+use summary::Summary;
 
+pub use entry::Kind;
 pub use stream::Stream;
 
 /// Who reads the report, which decides its form and its way.
@@ -44,37 +49,11 @@ impl Audience {
     }
 }
 
-/// One thing to be said of one tunable.
-#[derive(Debug)]
-struct Entry {
-    level: Level,
-    message: String,
-}
-
-/// What it all comes to.
-#[derive(Debug)]
-struct Summary {
-    level: Level,
-    verdict: String,
-    /// Commands to be typed, each under what it is for.
-    remedies: Vec<(&'static str, String)>,
-}
-
-impl Summary {
-    /// All of it in one line.
-    fn line(&self) -> String {
-        let mut line = format!("{}.", self.verdict);
-        for (purpose, command) in &self.remedies {
-            let _ = write!(line, " {purpose}: {command}.");
-        }
-        line
-    }
-}
-
 /// What there is to say of a verdict.
 #[derive(Debug)]
 pub struct Report<'a> {
     verdict: &'a Verdict,
+    audience: Audience,
     entries: Vec<Entry>,
     summary: Summary,
 }
@@ -85,200 +64,48 @@ impl<'a> Report<'a> {
         let entries: Vec<_> = verdict
             .findings
             .iter()
-            .filter_map(|finding| entry(finding, verdict.behavior))
+            .filter_map(|finding| Entry::of(finding, verdict.behavior))
             .collect();
-        let summary = summary(verdict, audience, &entries);
+        let summary = Summary::of(verdict, &entries, audience);
         Self {
             verdict,
+            audience,
             entries,
             summary,
         }
     }
 
-    /// Says it to the audience. Where nobody listens there is nobody to tell, so this does not fail.
-    pub fn say(&self, audience: Audience) {
-        match audience {
+    /// Says it to the audience; `root` is where /proc is. Where nobody listens there is nobody to tell, so this does not
+    /// fail.
+    pub fn say(self, root: &Path) {
+        match self.audience {
             Audience::Person => {
                 let color = Stream::Stdout.shows_color();
-                Stream::Stdout.print(&terminal::render(self, color));
+                Stream::Stdout.print(&terminal::render(&self, color));
             }
+            Audience::Service { .. } if self.entries.is_empty() => {}
             Audience::Service { journal } => {
-                if !self.entries.is_empty() {
-                    Stream::Stderr.print(&self.lines(journal));
-                }
+                let mut entries = self.entries;
+                entries.push(self.summary.entry());
+                service::say(entries, self.summary.status, journal, root);
             }
         }
     }
-
-    /// A line an entry and one for the summary; for the journal each begins with its priority (sd-daemon(3)).
-    fn lines(&self, journal: bool) -> String {
-        let mut lines = String::new();
-        let entries = self
-            .entries
-            .iter()
-            .map(|entry| (entry.level, entry.message.clone()));
-        for (level, message) in entries.chain([(self.summary.level, self.summary.line())]) {
-            if journal {
-                let _ = write!(lines, "<{}>", priority(level));
-            }
-            let _ = writeln!(lines, "{message}");
-        }
-        lines
-    }
 }
 
-/// The syslog priority of a level, as `systemd-journal-logger` maps it.
-fn priority(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 5,
-        Level::Debug => 6,
-        Level::Trace => 7,
-    }
-}
-
-fn entry(finding: &Finding, behavior: Behavior) -> Option<Entry> {
-    let name = finding.tunable.name;
-    let needed = finding.tunable.expected;
-    let (level, message) = match &finding.outcome {
-        Outcome::AsExpected => return None,
-        Outcome::Mismatch { actual } => {
-            let level = match behavior {
-                Behavior::Warn => Level::Warn,
-                Behavior::Error | Behavior::Modify => Level::Error,
-            };
-            (level, format!("{name} is {actual}, kubelet needs {needed}"))
-        }
-        Outcome::Modified { from } => (
-            Level::Info,
-            format!("{name} was {from} and is now {needed}, as kubelet needs it"),
+/// Tells a service manager in one entry why the command line was not understood, in clap's own words.
+pub fn say_usage(complaint: &str, journal: bool, root: &Path) {
+    let reason = complaint.lines().next().unwrap_or_default();
+    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+    let reason = format!("kubelet-tunables does not understand its command line: {reason}");
+    let entry = Entry {
+        kind: Kind::Usage,
+        level: Level::Error,
+        message: format!(
+            "kubelet is not started: {reason}. Look at KUBELET_TUNABLES_ARGS; what is allowed there: kubelet-tunables --help."
         ),
-        Outcome::Unreadable(error) => (Level::Error, format!("{name} is not known: {error}")),
-        Outcome::Unwritable { actual, error } => (
-            Level::Error,
-            format!(
-                "{name} is {actual}, kubelet needs {needed}, and it could not be changed: {error}"
-            ),
-        ),
+        fields: Vec::new(),
     };
-    Some(Entry { level, message })
-}
-
-/// How many tunables ended in which way.
-#[derive(Debug, Default)]
-struct Tally {
-    wrong: usize,
-    unchangeable: usize,
-    unknown: usize,
-    corrected: usize,
-}
-
-impl Tally {
-    fn of(findings: &[Finding]) -> Self {
-        let mut tally = Self::default();
-        for finding in findings {
-            match finding.outcome {
-                Outcome::AsExpected => {}
-                Outcome::Mismatch { .. } => tally.wrong += 1,
-                Outcome::Unwritable { .. } => tally.unchangeable += 1,
-                Outcome::Unreadable(_) => tally.unknown += 1,
-                Outcome::Modified { .. } => tally.corrected += 1,
-            }
-        }
-        tally
-    }
-
-    /// What is not as it should be, such as "2 of 6 kernel tunables are wrong and 1 is not known".
-    fn words(&self, of: usize) -> String {
-        let be = |count| if count == 1 { "is" } else { "are" };
-        let mut parts = Vec::new();
-        for (count, what) in [
-            (self.wrong, "wrong"),
-            (self.unchangeable, "wrong and could not be changed"),
-            (self.unknown, "not known"),
-        ] {
-            if count > 0 {
-                let noun = if parts.is_empty() {
-                    format!(" of {of} kernel tunables")
-                } else {
-                    String::new()
-                };
-                parts.push(format!("{count}{noun} {} {what}", be(count)));
-            }
-        }
-        parts.join(", ")
-    }
-}
-
-fn summary(verdict: &Verdict, audience: Audience, entries: &[Entry]) -> Summary {
-    let of = verdict.findings.len();
-    let tally = Tally::of(&verdict.findings);
-    let state = tally.words(of);
-    let by_hand = audience == Audience::Person;
-    let words = if !state.is_empty() {
-        match (by_hand, Exit::from(verdict)) {
-            (true, _) => {
-                format!("{state}: with protectKernelDefaults on, kubelet does not start here")
-            }
-            (false, Exit::Success) => {
-                format!("kubelet is started all the same (--warn), though {state}")
-            }
-            (false, _) => format!("kubelet is not started: {state}"),
-        }
-    } else if tally.corrected > 0 {
-        let were = if tally.corrected == 1 {
-            "was wrong and is"
-        } else {
-            "were wrong and are"
-        };
-        format!(
-            "{} of {of} kernel tunables {were} corrected: kubelet's check will pass",
-            tally.corrected
-        )
-    } else {
-        format!("All {of} kernel tunables are as kubelet needs them")
-    };
-    Summary {
-        level: entries
-            .iter()
-            .map(|entry| entry.level)
-            .min()
-            .unwrap_or(Level::Info),
-        verdict: words,
-        remedies: remedies(verdict, &tally),
-    }
-}
-
-fn remedies(verdict: &Verdict, tally: &Tally) -> Vec<(&'static str, String)> {
-    let mut remedies = Vec::new();
-    if tally.wrong > 0 {
-        remedies.push(("To mend it now", "kubelet-tunables --modify".into()));
-    }
-    let refused = verdict
-        .findings
-        .iter()
-        .find_map(|finding| match &finding.outcome {
-            Outcome::Unwritable {
-                error: SysctlError::Io { source, .. },
-                ..
-            } => Some(source.kind()),
-            _ => None,
-        });
-    match refused {
-        Some(io::ErrorKind::PermissionDenied) => {
-            remedies.push((
-                "Kernel tunables belong to root",
-                "sudo kubelet-tunables --modify".into(),
-            ));
-        }
-        Some(io::ErrorKind::ReadOnlyFilesystem) => {
-            remedies.push((
-                "/proc/sys is read-only, as in a container; to mend it on the host",
-                "kubelet-tunables --modify".into(),
-            ));
-        }
-        _ => {}
-    }
-    remedies
+    let status = summary::not_started(&reason, "");
+    service::say(vec![entry], Some(status), journal, root);
 }

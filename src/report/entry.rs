@@ -1,0 +1,206 @@
+//! Owns what is said of one thing: its kind, its level, its sentence and its journal fields.
+
+use log::Level;
+
+use crate::check::{Behavior, Finding, Outcome};
+
+/// What an entry is about. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
+/// catalog explains (`systemd/kubelet-tunables.catalog`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A tunable is wrong.
+    Mismatch,
+    /// A tunable was wrong and is corrected.
+    Corrected,
+    /// Of a tunable nothing is known.
+    Unknown,
+    /// A tunable is wrong and could not be changed.
+    Refused,
+    /// What it all comes to.
+    Summary,
+    /// The command line was not understood.
+    Usage,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Mismatch,
+        Self::Corrected,
+        Self::Unknown,
+        Self::Refused,
+        Self::Summary,
+        Self::Usage,
+    ];
+
+    /// The message id, made once by `systemd-id128 new`.
+    pub const fn message_id(self) -> &'static str {
+        match self {
+            Self::Mismatch => "539870b9970b458c9d7417752244d19a",
+            Self::Corrected => "65180ef5949840e09ec30842e0887d13",
+            Self::Unknown => "7c1e5969e4df44f58d5a4327310d4225",
+            Self::Refused => "6deeaea080a943219e4e3388521f7043",
+            Self::Summary => "cb435368eee841a889e1e3c57e2c91dd",
+            Self::Usage => "7db50ba7e81e4f2193d2a597d547b172",
+        }
+    }
+}
+
+/// One thing to be said.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    pub(super) level: Level,
+    /// One sentence without a full stop; for the summary, several.
+    pub(super) message: String,
+    /// Journal fields by name.
+    pub(super) fields: Vec<(&'static str, String)>,
+}
+
+impl Entry {
+    /// Puts a finding into words; nothing is said of a tunable that is as expected.
+    pub(super) fn of(finding: &Finding, behavior: Behavior) -> Option<Self> {
+        let name = finding.tunable.name;
+        let needed = finding.tunable.expected;
+        let mut fields = vec![
+            ("SYSCTL", name.to_string()),
+            ("SYSCTL_EXPECTED", needed.to_string()),
+        ];
+        let (kind, level, message) = match &finding.outcome {
+            Outcome::AsExpected => return None,
+            Outcome::Mismatch { actual } => {
+                let level = match behavior {
+                    Behavior::Warn => Level::Warn,
+                    Behavior::Error | Behavior::Modify => Level::Error,
+                };
+                fields.push(("SYSCTL_ACTUAL", actual.to_string()));
+                (
+                    Kind::Mismatch,
+                    level,
+                    format!("{name} is {actual}, kubelet needs {needed}"),
+                )
+            }
+            Outcome::Modified { from } => {
+                fields.push(("SYSCTL_ACTUAL", needed.to_string()));
+                fields.push(("SYSCTL_PREVIOUS", from.to_string()));
+                (
+                    Kind::Corrected,
+                    Level::Info,
+                    format!("{name} was {from} and is now {needed}, as kubelet needs it"),
+                )
+            }
+            Outcome::Unreadable(error) => {
+                fields.push(("SYSCTL_ERROR", error.to_string()));
+                (
+                    Kind::Unknown,
+                    Level::Error,
+                    format!("{name} is not known: {error}"),
+                )
+            }
+            Outcome::Unwritable { actual, error } => {
+                fields.push(("SYSCTL_ACTUAL", actual.to_string()));
+                fields.push(("SYSCTL_ERROR", error.to_string()));
+                (
+                    Kind::Refused,
+                    Level::Error,
+                    format!(
+                        "{name} is {actual}, kubelet needs {needed}, and it could not be changed: {error}"
+                    ),
+                )
+            }
+        };
+        Some(Self {
+            kind,
+            level,
+            message,
+            fields,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::sysctl::SysctlError;
+    use crate::tunable::TUNABLES;
+
+    const CATALOG: &str = include_str!("../../systemd/kubelet-tunables.catalog");
+    const README: &str = include_str!("../../README.md");
+
+    /// The catalog's entries by id.
+    fn catalog() -> BTreeMap<&'static str, &'static str> {
+        CATALOG
+            .split("\n-- ")
+            .skip(1)
+            .map(|entry| entry.split_once('\n').expect("a text under the id"))
+            .collect()
+    }
+
+    /// An entry of each kind that speaks of a tunable.
+    fn entries() -> Vec<Entry> {
+        let error = || SysctlError::TooLong {
+            path: "/proc/sys/kernel/panic".into(),
+        };
+        [
+            Outcome::Mismatch { actual: 0 },
+            Outcome::Modified { from: 0 },
+            Outcome::Unreadable(error()),
+            Outcome::Unwritable {
+                actual: 0,
+                error: error(),
+            },
+        ]
+        .into_iter()
+        .map(|outcome| {
+            let tunable = &TUNABLES[2];
+            Entry::of(&Finding { tunable, outcome }, Behavior::Error).expect("something to say")
+        })
+        .collect()
+    }
+
+    #[test]
+    fn each_kind_has_its_catalog_entry_and_the_reverse() {
+        let mut explained: Vec<_> = catalog().into_keys().collect();
+        let mut said = Kind::ALL.map(Kind::message_id).to_vec();
+        explained.sort_unstable();
+        said.sort_unstable();
+        assert_eq!(explained, said);
+        for (id, text) in catalog() {
+            for line in [
+                "Subject: ",
+                "Defined-By: kubelet-tunables",
+                "Documentation: man:kubelet-tunables(8)",
+            ] {
+                assert!(text.contains(line), "{id}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_catalog_names_no_field_that_the_entry_lacks() {
+        let catalog = catalog();
+        for entry in entries() {
+            let text = catalog[entry.kind.message_id()];
+            for name in text.split('@').skip(1).step_by(2) {
+                assert!(
+                    entry.fields.iter().any(|(field, _)| *field == name),
+                    "{:?} has no field {name}",
+                    entry.kind
+                );
+            }
+        }
+        for kind in [Kind::Summary, Kind::Usage] {
+            assert!(!catalog[kind.message_id()].contains('@'), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_each_message_id() {
+        for kind in Kind::ALL {
+            let id = format!("| `{}` |", kind.message_id());
+            assert!(README.contains(&id), "{kind:?}: {id}");
+        }
+    }
+}

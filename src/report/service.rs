@@ -1,0 +1,117 @@
+//! Owns the way to a service manager: the journal, else standard error, and the Status line, all within a bound.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use libsystemd::daemon::{self, NotifyState};
+use log::Level;
+
+use super::entry::Entry;
+use super::stream::Stream;
+use super::{journal, unit};
+
+/// How long journald may take for all entries. It stops answering when it is stopped or its disk hangs.
+const JOURNAL_LIMIT: Duration = Duration::from_millis(700);
+/// How long standard error may take after that.
+const STDERR_LIMIT: Duration = Duration::from_millis(500);
+/// How long systemd may take for the Status line, which is sent meanwhile.
+const STATUS_LIMIT: Duration = Duration::from_millis(1300);
+
+/// Says the entries, to the journal natively if standard error is a stream to it, and sets the unit's Status line.
+///
+/// What the journal did not take goes to standard error, so that nothing is lost and nothing said twice.
+pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, root: &Path) {
+    let begun = Instant::now();
+    let notified = status.map(|status| in_background(move || notify(status)));
+    let entries: Arc<[Entry]> = entries.into();
+    let mut rest = String::new();
+    if journal {
+        let sent = journal::send(&entries, unit::own(root), JOURNAL_LIMIT);
+        rest = lines(&entries[sent.count..], true);
+        if let Some(trouble) = sent.trouble {
+            let _ = writeln!(
+                rest,
+                "<7>The journal did not take this as entries with fields: {trouble:#}"
+            );
+        }
+    } else {
+        rest.push_str(&lines(&entries, false));
+    }
+    if !rest.is_empty() {
+        print(rest);
+    }
+    if let Some(notified) = notified {
+        let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
+        if let Err(trouble) = outcome(&notified, left) {
+            let level = if journal { "<7>" } else { "" };
+            print(format!(
+                "{level}The Status line of the unit could not be set: {trouble:#}\n"
+            ));
+        }
+    }
+}
+
+/// A line an entry; for the journal each begins with its priority, as sd-daemon(3) defines it.
+fn lines(entries: &[Entry], journal: bool) -> String {
+    let mut lines = String::new();
+    for entry in entries {
+        if journal {
+            let _ = write!(lines, "<{}>", priority(entry.level));
+        }
+        let _ = writeln!(lines, "{}", entry.message);
+    }
+    lines
+}
+
+/// The syslog priority of a level, as `systemd-journal-logger` maps it.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 5,
+        Level::Debug => 6,
+        Level::Trace => 7,
+    }
+}
+
+fn print(text: String) {
+    let printed = in_background(move || {
+        Stream::Stderr.print(&text);
+        Ok(())
+    });
+    // Whoever does not read standard error within the limit is not told of it on standard error.
+    let _ = outcome(&printed, STDERR_LIMIT);
+}
+
+/// Sets the unit's Status line; without `NOTIFY_SOCKET` there is nobody to ask and nothing to do.
+fn notify(status: String) -> anyhow::Result<()> {
+    daemon::notify(false, &[NotifyState::Status(status)]).context("send to NOTIFY_SOCKET")?;
+    Ok(())
+}
+
+/// Does what may block for ever in a thread of its own, which dies with the process.
+fn in_background(
+    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> Receiver<anyhow::Result<()>> {
+    let (tell, told) = mpsc::channel();
+    let tell_refusal = tell.clone();
+    let worker = thread::Builder::new().spawn(move || {
+        let _ = tell.send(work());
+    });
+    if let Err(refusal) = worker {
+        let _ = tell_refusal.send(Err(refusal).context("start a thread"));
+    }
+    told
+}
+
+fn outcome(work: &Receiver<anyhow::Result<()>>, limit: Duration) -> anyhow::Result<()> {
+    match work.recv_timeout(limit) {
+        Ok(outcome) => outcome,
+        Err(_) => bail!("no answer in time"),
+    }
+}
