@@ -10,6 +10,7 @@
 //! The modules depend on each other in one direction: the program on [`cli`], [`check`], [`report`] and [`exit`];
 //! those on [`tunable`] and [`sysctl`], which know nothing of the others. Logic returns values; only [`report`] speaks.
 
+pub mod boot;
 pub mod check;
 pub mod cli;
 pub mod exit;

@@ -1,0 +1,170 @@
+//! Owns glob(7) patterns over a path, as the C library's glob(3) matches them.
+
+/// Characters that make a name a pattern.
+pub(super) fn is_pattern(name: &[u8]) -> bool {
+    name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+}
+
+/// Whether the pattern names the path, both without a leading slash.
+pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
+    let mut patterns = pattern.split(|&byte| byte == b'/');
+    let mut parts = path.split(|&byte| byte == b'/');
+    loop {
+        match (patterns.next(), parts.next()) {
+            (Some(pattern), Some(part)) if matches_part(pattern, part) => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+/// Matches one part of a path, going back to the last `*` where a later character does not fit.
+fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut rest, mut left) = (pattern, text);
+    let mut retry: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let [b'*', after @ ..] = rest {
+            retry = Some((after, left));
+            rest = after;
+            continue;
+        }
+        let step = match (rest.is_empty(), left.split_first()) {
+            (true, None) => return true,
+            (false, Some((&byte, after))) => one(rest, byte).map(|rest| (rest, after)),
+            _ => None,
+        };
+        if let Some(step) = step {
+            (rest, left) = step;
+            continue;
+        }
+        match retry {
+            Some((after, [_, skipped @ ..])) => {
+                retry = Some((after, skipped));
+                (rest, left) = (after, skipped);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Matches one character against the beginning of the pattern and hands back what follows there.
+fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
+    match pattern {
+        [b'?', rest @ ..] => Some(rest),
+        [b'\\', escaped, rest @ ..] => (*escaped == byte).then_some(rest),
+        [b'[', set @ ..] => match bracket(set, byte) {
+            Some((found, rest)) => found.then_some(rest),
+            // Without its end, a bracket stands for itself.
+            None => (byte == b'[').then_some(set),
+        },
+        [literal, rest @ ..] => (*literal == byte).then_some(rest),
+        [] => None,
+    }
+}
+
+/// Whether the character is in the set that begins here, and what follows the set; none when the set has no end.
+fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
+    let (negated, mut rest) = match set {
+        [b'!' | b'^', rest @ ..] => (true, rest),
+        _ => (false, set),
+    };
+    let mut found = false;
+    let mut first = true;
+    loop {
+        match rest {
+            [] => return None,
+            [b']', after @ ..] if !first => return Some((found != negated, after)),
+            [b'[', b':', class @ ..] if class_end(class).is_some() => {
+                let end = class_end(class)?;
+                found |= in_class(&class[..end], byte);
+                rest = &class[end + 2..];
+            }
+            _ => {
+                let (low, after) = set_character(rest)?;
+                match after {
+                    [b'-', high, ..] if *high != b']' => {
+                        let (high, after) = set_character(&after[1..])?;
+                        found |= (low..=high).contains(&byte);
+                        rest = after;
+                    }
+                    _ => {
+                        found |= low == byte;
+                        rest = after;
+                    }
+                }
+            }
+        }
+        first = false;
+    }
+}
+
+fn set_character(set: &[u8]) -> Option<(u8, &[u8])> {
+    match set {
+        [b'\\', escaped, rest @ ..] => Some((*escaped, rest)),
+        [byte, rest @ ..] => Some((*byte, rest)),
+        [] => None,
+    }
+}
+
+fn class_end(class: &[u8]) -> Option<usize> {
+    class.windows(2).position(|pair| pair == b":]")
+}
+
+fn in_class(class: &[u8], byte: u8) -> bool {
+    match class {
+        b"alpha" => byte.is_ascii_alphabetic(),
+        b"digit" => byte.is_ascii_digit(),
+        b"alnum" => byte.is_ascii_alphanumeric(),
+        b"lower" => byte.is_ascii_lowercase(),
+        b"upper" => byte.is_ascii_uppercase(),
+        b"punct" => byte.is_ascii_punctuation(),
+        b"graph" => byte.is_ascii_graphic(),
+        b"print" => byte.is_ascii_graphic() || byte == b' ',
+        b"xdigit" => byte.is_ascii_hexdigit(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_as_glob_does() {
+        let cases = [
+            ("kernel/panic", true),
+            ("kernel/*", true),
+            ("*/*", true),
+            ("*", false),
+            ("kernel*", false),
+            ("kernel/p*", true),
+            ("kernel/*c", true),
+            ("kernel/*a*i*", true),
+            ("kernel/*a*x*", false),
+            ("kernel/pan?c", true),
+            ("kernel/pan??", true),
+            ("kernel/pan???", false),
+            ("kernel/[op]anic", true),
+            ("kernel/[!op]anic", false),
+            ("kernel/[^o]anic", true),
+            ("kernel/[a-q]anic", true),
+            ("kernel/[]p]anic", true),
+            ("kernel/[[:lower:]]anic", true),
+            ("kernel/[[:digit:]]anic", false),
+            ("kernel/[panic", false),
+            ("kernel/\\panic*", true),
+            ("kernel/\\*", false),
+            ("?ernel/panic", true),
+            ("kernel/panic/*", false),
+            ("kernel/**", true),
+            ("kernel/", false),
+        ];
+        for (pattern, expected) in cases {
+            assert_eq!(
+                matches(pattern.as_bytes(), b"kernel/panic"),
+                expected,
+                "{pattern}"
+            );
+        }
+    }
+}

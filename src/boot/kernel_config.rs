@@ -1,0 +1,84 @@
+//! Owns the two defaults that the kernel's own configuration decides.
+
+use std::path::Path;
+
+use super::read_file;
+use crate::tunable::Tunable;
+
+/// What the kernel that runs was built with, where that differs from mainline's.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct KernelConfig {
+    panic_timeout: Option<i64>,
+    panic_on_oops: Option<i64>,
+}
+
+impl KernelConfig {
+    /// Reads the configuration of the kernel that runs, where a distribution put it.
+    pub(super) fn read(root: &Path) -> Self {
+        let mut buffer = Vec::new();
+        let Ok(release) = read_file(&root.join("proc/sys/kernel/osrelease"), &mut buffer) else {
+            return Self::default();
+        };
+        let release = String::from_utf8_lossy(&release).trim().to_string();
+        [
+            format!("boot/config-{release}"),
+            format!("lib/modules/{release}/config"),
+        ]
+        .iter()
+        .find_map(|path| read_file(&root.join(path), &mut buffer).ok())
+        .map(|config| Self::parse(&config))
+        .unwrap_or_default()
+    }
+
+    fn parse(config: &[u8]) -> Self {
+        let mut parsed = Self::default();
+        for line in config.split(|&byte| byte == b'\n') {
+            if let Some(value) = line.strip_prefix(b"CONFIG_PANIC_TIMEOUT=") {
+                parsed.panic_timeout = str::from_utf8(value)
+                    .ok()
+                    .and_then(|value| value.trim().parse().ok());
+            } else if line.trim_ascii_end() == b"CONFIG_PANIC_ON_OOPS=y" {
+                parsed.panic_on_oops = Some(1);
+            }
+        }
+        parsed
+    }
+
+    /// What a kernel built like this starts the tunable with.
+    pub(super) fn start_of(&self, tunable: &Tunable) -> i64 {
+        match tunable.name {
+            "kernel.panic" => self.panic_timeout,
+            "kernel.panic_on_oops" => self.panic_on_oops,
+            _ => None,
+        }
+        .unwrap_or(tunable.default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_two_options() {
+        let config = |panic_timeout, panic_on_oops| KernelConfig {
+            panic_timeout,
+            panic_on_oops,
+        };
+        let cases = [
+            (
+                "CONFIG_PANIC_TIMEOUT=5\nCONFIG_PANIC_ON_OOPS=y\n",
+                config(Some(5), Some(1)),
+            ),
+            ("CONFIG_PANIC_TIMEOUT=-1", config(Some(-1), None)),
+            (
+                "# CONFIG_PANIC_ON_OOPS is not set\nCONFIG_PANIC_ON_OOPS_VALUE=0\n",
+                config(None, None),
+            ),
+            ("", config(None, None)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(KernelConfig::parse(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Owns the question what the next boot will set, and who says so: the kernel, its command line, or a line of a file.
+
+mod cmdline;
+mod glob;
+mod kernel_config;
+pub mod sysctl_d;
+
+use std::cell::OnceCell;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::tunable::{TUNABLES, Tunable};
+use kernel_config::KernelConfig;
+use sysctl_d::{Assignment, SysctlD};
+
+/// Bytes read of one file at the most; what is longer was not written by a person.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// What the kernel starts a tunable with, before systemd-sysctl.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelStart {
+    /// The value.
+    pub value: i64,
+    /// The word of the kernel's command line that says so; without one it is the kernel's own default.
+    pub word: Option<String>,
+}
+
+/// A file that could not be read, so that what it says of the next boot is not known.
+#[derive(Debug)]
+pub struct Problem {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The system's own words.
+    pub error: io::Error,
+}
+
+/// Who made a tunable what it is, as far as the files tell.
+#[derive(Debug)]
+pub enum Origin<'a> {
+    /// A line of sysctl.d says so.
+    File(&'a Assignment),
+    /// The kernel started with it.
+    Kernel {
+        /// The word of the command line that says so; without one it is the kernel's own default.
+        word: Option<String>,
+        /// A line that says otherwise and was not applied, or was refused by the kernel.
+        unheeded: Option<&'a Assignment>,
+    },
+    /// Neither the kernel nor a file says so: somebody changed it since the boot.
+    SinceBoot {
+        /// A line that says otherwise.
+        unheeded: Option<&'a Assignment>,
+    },
+    /// A file that might say so could not be read.
+    Unknown(&'a Problem),
+}
+
+/// What the machine's files say of the next boot.
+#[derive(Debug)]
+pub struct Boot {
+    root: PathBuf,
+    sysctl_d: SysctlD,
+    cmdline: Result<Vec<u8>, Problem>,
+    kernel_config: OnceCell<KernelConfig>,
+}
+
+impl Boot {
+    /// Reads what there is to read below `root`; what cannot be read is a [`Problem`], never a failure.
+    pub fn read(root: &Path) -> Self {
+        let path = root.join("proc/cmdline");
+        Self {
+            root: root.to_path_buf(),
+            sysctl_d: SysctlD::read(root),
+            cmdline: read_file(&path, &mut Vec::new()).map_err(|error| Problem { path, error }),
+            kernel_config: OnceCell::new(),
+        }
+    }
+
+    /// The line of sysctl.d that systemd-sysctl will apply to this tunable, whether the kernel takes it or not.
+    pub fn assignment(&self, tunable: &Tunable) -> Option<&Assignment> {
+        self.sysctl_d.assignment(row(tunable))
+    }
+
+    /// The place in a file that would have the last word even if a file of this name in /etc/sysctl.d set the tunable.
+    pub fn beats(&self, file_name: &str, tunable: &Tunable) -> Option<&Assignment> {
+        self.sysctl_d.beats(file_name, row(tunable))
+    }
+
+    /// What the kernel starts this tunable with, if its command line could be read.
+    ///
+    /// Kernels that distributions build differ in two defaults; a kernel whose configuration is not to be found is taken
+    /// for a mainline one.
+    pub fn kernel_start(&self, tunable: &Tunable) -> Option<KernelStart> {
+        let cmdline = self.cmdline.as_ref().ok()?;
+        Some(
+            match cmdline::setting(cmdline, tunable.name, |text| taken(tunable, text)) {
+                Some((value, word)) => KernelStart {
+                    value,
+                    word: Some(word),
+                },
+                None => KernelStart {
+                    value: self.kernel_config().start_of(tunable),
+                    word: None,
+                },
+            },
+        )
+    }
+
+    /// What the tunable will be after the next boot; none where that hangs on a file that could not be read.
+    pub fn forecast(&self, tunable: &Tunable) -> Option<i64> {
+        if self.doubt(tunable).is_some() {
+            return None;
+        }
+        let assigned = self
+            .assignment(tunable)
+            .and_then(|assignment| taken(tunable, &assignment.text));
+        assigned.or_else(|| self.kernel_start(tunable).map(|start| start.value))
+    }
+
+    /// Who made the tunable the `actual` that it is now.
+    pub fn origin(&self, tunable: &Tunable, actual: i64) -> Origin<'_> {
+        let assignment = self.assignment(tunable);
+        if let Some(assignment) = assignment
+            && taken(tunable, &assignment.text) == Some(actual)
+        {
+            return Origin::File(assignment);
+        }
+        if let Some(problem) = self.doubt(tunable) {
+            return Origin::Unknown(problem);
+        }
+        match self.kernel_start(tunable) {
+            Some(start) if start.value == actual => Origin::Kernel {
+                word: start.word,
+                unheeded: assignment,
+            },
+            _ => Origin::SinceBoot {
+                unheeded: assignment,
+            },
+        }
+    }
+
+    /// The first file that could not be read and might say otherwise.
+    pub fn doubt(&self, tunable: &Tunable) -> Option<&Problem> {
+        self.sysctl_d.doubt(row(tunable)).or_else(|| {
+            let assigned = self
+                .assignment(tunable)
+                .is_some_and(|it| taken(tunable, &it.text).is_some());
+            if assigned {
+                None
+            } else {
+                self.cmdline.as_ref().err()
+            }
+        })
+    }
+
+    /// All files and folders that could not be read.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.sysctl_d.problems().chain(self.cmdline.as_ref().err())
+    }
+
+    fn kernel_config(&self) -> &KernelConfig {
+        self.kernel_config
+            .get_or_init(|| KernelConfig::read(&self.root))
+    }
+}
+
+fn row(tunable: &Tunable) -> usize {
+    TUNABLES
+        .iter()
+        .position(|row| row.name == tunable.name)
+        .expect("a row of the table")
+}
+
+/// What the kernel makes of a text written to the tunable's file; none where it refuses it.
+///
+/// Source: `proc_get_long` in `kernel/sysctl.c` and the ranges of the tables in `mm/util.c`, `mm/oom_kill.c`,
+/// `kernel/panic.c` and `security/keys/sysctl.c`.
+pub fn taken(tunable: &Tunable, text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii_start();
+    let number = text
+        .split(|byte| matches!(byte, b' ' | b'\t' | b'\n'))
+        .next()?;
+    let number = str::from_utf8(number).ok()?;
+    let (negative, digits) = match number.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, number),
+    };
+    let magnitude = from_any_base(digits)?;
+    let value = if negative { -magnitude } else { magnitude };
+    let range = match tunable.name {
+        "vm.overcommit_memory" | "vm.panic_on_oom" => 0..=2,
+        "kernel.keys.root_maxkeys" | "kernel.keys.root_maxbytes" => 0..=i64::from(i32::MAX),
+        _ => i64::from(i32::MIN)..=i64::from(i32::MAX),
+    };
+    range.contains(&value).then_some(value)
+}
+
+/// An unsigned number as C's `strtoul` reads it in base 0.
+fn from_any_base(digits: &str) -> Option<i64> {
+    let (digits, radix) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&digits[2..], 16),
+        [b'0', _, ..] => (&digits[1..], 8),
+        _ => (digits, 10),
+    };
+    if !digits.as_bytes().first()?.is_ascii_alphanumeric() {
+        return None;
+    }
+    i64::from_str_radix(digits, radix).ok()
+}
+
+/// Reads a whole file into the emptied buffer and hands that back.
+fn read_file(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    buffer.clear();
+    // Without O_NONBLOCK a FIFO in the place of the file would hold up the open for ever.
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)?;
+    file.take(FILE_LIMIT + 1).read_to_end(buffer)?;
+    if buffer.len() as u64 > FILE_LIMIT {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over 4 MiB"));
+    }
+    Ok(std::mem::take(buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_the_kernel_takes() {
+        let panic = &TUNABLES[2];
+        let overcommit = &TUNABLES[0];
+        let maxkeys = &TUNABLES[4];
+        let cases: &[(&Tunable, &str, Option<i64>)] = &[
+            (panic, "10", Some(10)),
+            (panic, " 10 \n", Some(10)),
+            (panic, "-1", Some(-1)),
+            (panic, "0x0a", Some(10)),
+            (panic, "012", Some(10)),
+            (panic, "0", Some(0)),
+            (panic, "10 20", Some(10)),
+            (panic, "10\t", Some(10)),
+            (panic, "10,20", None),
+            (panic, "10s", None),
+            (panic, "+10", None),
+            (panic, "- 1", None),
+            (panic, "--1", None),
+            (panic, "08", None),
+            (panic, "0x", None),
+            (panic, "0x-1", None),
+            (panic, "", None),
+            (panic, "ten", None),
+            (panic, "2147483647", Some(2_147_483_647)),
+            (panic, "2147483648", None),
+            (panic, "-2147483648", Some(-2_147_483_648)),
+            (panic, "-2147483649", None),
+            (overcommit, "2", Some(2)),
+            (overcommit, "3", None),
+            (overcommit, "-1", None),
+            (maxkeys, "1000000", Some(1_000_000)),
+            (maxkeys, "-1", None),
+        ];
+        for (tunable, text, value) in cases {
+            assert_eq!(
+                taken(tunable, text.as_bytes()),
+                *value,
+                "{} \"{text}\"",
+                tunable.name
+            );
+        }
+    }
+}

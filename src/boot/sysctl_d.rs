@@ -1,0 +1,302 @@
+//! Owns sysctl.d(5) as systemd-sysctl reads it: which line of which file sets each of the six.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, FileType};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::{Problem, glob, read_file};
+use crate::tunable::TUNABLES;
+
+/// The folders, the first of which wins over the others for a file of the same name.
+const FOLDERS: [&str; 4] = [
+    "etc/sysctl.d",
+    "run/sysctl.d",
+    "usr/local/lib/sysctl.d",
+    "usr/lib/sysctl.d",
+];
+/// A fifth, on a machine whose /lib is not a link into /usr.
+const SPLIT_USR_FOLDER: &str = "lib/sysctl.d";
+/// A longer line makes systemd-sysctl give the file up (`LONG_LINE_MAX`).
+const LINE_LIMIT: usize = 1 << 20;
+
+/// A line of a file that sets a tunable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The file, below the root.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is to be written, without white space around it.
+    pub text: Vec<u8>,
+    /// The line names the tunable itself and not a pattern.
+    pub explicit: bool,
+}
+
+/// All lines that concern the six, in the order in which systemd-sysctl applies them.
+#[derive(Debug)]
+pub(super) struct SysctlD {
+    options: Vec<Setting>,
+    /// Files and folders that could not be read, each with its place in the order.
+    problems: Vec<(OsString, Problem)>,
+}
+
+/// A line `name = value`, or `-name` alone, which keeps patterns away from the name.
+#[derive(Debug)]
+struct Setting {
+    /// Name or pattern with slashes.
+    key: Vec<u8>,
+    file_name: OsString,
+    assignment: Assignment,
+    exclusion: bool,
+}
+
+impl SysctlD {
+    /// Reads all files below `root`.
+    pub(super) fn read(root: &Path) -> Self {
+        let mut all = Self {
+            options: Vec::new(),
+            problems: Vec::new(),
+        };
+        let mut buffer = Vec::new();
+        for (file_name, (path, kind)) in all.list(root) {
+            if kind.is_dir() {
+                continue;
+            }
+            let content = if kind.is_file() || kind.is_symlink() {
+                read_file(&root.join(&path), &mut buffer)
+            } else {
+                Err(io::Error::other("not a regular file"))
+            };
+            match content {
+                Ok(content) => {
+                    all.add_file(&file_name, &path, &content);
+                    buffer = content;
+                }
+                // What is a folder is one for systemd too.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
+                // A link that leads nowhere hides a file of the same name and sets nothing. One that leads to itself does
+                // so up to systemd 257, while 262 reads the file behind it: that is a problem, as the answer is not known.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => all.add_problem(file_name, &path, error),
+            }
+        }
+        all
+    }
+
+    /// The line that systemd-sysctl will apply to this row of the table.
+    pub(super) fn assignment(&self, row: usize) -> Option<&Assignment> {
+        self.winner(row)
+            .filter(|it| !it.exclusion)
+            .map(|it| &it.assignment)
+    }
+
+    /// The line that would win over the same name in a file of this name.
+    pub(super) fn beats(&self, file_name: &str, row: usize) -> Option<&Assignment> {
+        let winner = self.winner(row)?;
+        let later =
+            winner.assignment.explicit && winner.file_name.as_bytes() > file_name.as_bytes();
+        later.then_some(&winner.assignment)
+    }
+
+    /// The first file that could not be read and is read after the winning line.
+    pub(super) fn doubt(&self, row: usize) -> Option<&Problem> {
+        let winner = self.winner(row).filter(|winner| winner.assignment.explicit);
+        self.problems
+            .iter()
+            .find(|(file_name, _)| {
+                // A folder has no name here: any file might have been in it.
+                file_name.is_empty() || winner.is_none_or(|winner| *file_name >= winner.file_name)
+            })
+            .map(|(_, problem)| problem)
+    }
+
+    /// All files and folders that could not be read.
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().map(|(_, problem)| problem)
+    }
+
+    /// A name wins over patterns wherever it stands; of patterns the last applied wins.
+    fn winner(&self, row: usize) -> Option<&Setting> {
+        let name = key_of(row);
+        self.options
+            .iter()
+            .find(|option| option.assignment.explicit && option.key == name)
+            .or_else(|| {
+                self.options.iter().rev().find(|option| {
+                    !option.assignment.explicit
+                        && !option.exclusion
+                        && glob::matches(&option.key, &name)
+                })
+            })
+    }
+
+    /// The files in the order in which they are read, which is that of their names whatever the folder.
+    fn list(&mut self, root: &Path) -> BTreeMap<OsString, (PathBuf, FileType)> {
+        let mut files = BTreeMap::new();
+        let split = fs::symlink_metadata(root.join("lib")).is_ok_and(|lib| lib.is_dir());
+        for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
+            let entries = match fs::read_dir(root.join(folder)) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    if !matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    ) {
+                        self.add_problem(OsString::new(), Path::new(folder), error);
+                    }
+                    continue;
+                }
+            };
+            for entry in entries {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        self.add_problem(OsString::new(), Path::new(folder), error);
+                        break;
+                    }
+                };
+                let name = entry.file_name();
+                if is_configuration(&name)
+                    && !files.contains_key(&name)
+                    && let Ok(kind) = entry.file_type()
+                {
+                    files.insert(name.clone(), (Path::new(folder).join(name), kind));
+                }
+            }
+        }
+        files
+    }
+
+    fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
+        for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
+            if line.len() >= LINE_LIMIT {
+                return;
+            }
+            // systemd ends a line at a carriage return and at a NUL too.
+            for part in line.split(|byte| matches!(byte, b'\r' | 0)) {
+                if let Some((key, value)) = parse(part) {
+                    self.add_option(Setting {
+                        exclusion: value.is_none(),
+                        file_name: file_name.to_os_string(),
+                        assignment: Assignment {
+                            path: Path::new("/").join(path),
+                            line: number + 1,
+                            text: value.unwrap_or_default().to_vec(),
+                            explicit: !glob::is_pattern(&key),
+                        },
+                        key,
+                    });
+                }
+            }
+        }
+    }
+
+    /// A later line of the same name replaces the earlier one, and takes the last place in the order unless it says the
+    /// same.
+    fn add_option(&mut self, option: Setting) {
+        match self
+            .options
+            .iter_mut()
+            .find(|known| known.key == option.key)
+        {
+            Some(known)
+                if known.exclusion == option.exclusion
+                    && known.assignment.text == option.assignment.text =>
+            {
+                *known = option;
+            }
+            Some(_) => {
+                self.options.retain(|known| known.key != option.key);
+                self.options.push(option);
+            }
+            None => self.options.push(option),
+        }
+    }
+
+    fn add_problem(&mut self, file_name: OsString, path: &Path, error: io::Error) {
+        let path = Path::new("/").join(path);
+        self.problems.push((file_name, Problem { path, error }));
+    }
+}
+
+/// The path below /proc/sys of a row of the table.
+fn key_of(row: usize) -> Vec<u8> {
+    TUNABLES[row].name.replace('.', "/").into_bytes()
+}
+
+/// Whether systemd reads a file of this name.
+fn is_configuration(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(b".conf") && !name.starts_with(b".")
+}
+
+/// The name and the value of a line, if it might concern one of the six; a name to be left alone has no value.
+fn parse(line: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
+    let line = strip(line);
+    if matches!(line.first(), None | Some(b'#' | b';')) {
+        return None;
+    }
+    let (name, value) = match line.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&line[..at], Some(strip(&line[at + 1..]))),
+        None if line[0] == b'-' => (line, None),
+        None => return None,
+    };
+    let name = strip(name.strip_prefix(b"-").unwrap_or(name));
+    if !might_concern(name) {
+        return None;
+    }
+    let key = normalise(name);
+    let concerns = if glob::is_pattern(&key) {
+        (0..TUNABLES.len()).any(|row| glob::matches(&key, &key_of(row)))
+    } else {
+        (0..TUNABLES.len()).any(|row| key == key_of(row))
+    };
+    concerns.then_some((key, value))
+}
+
+/// Tells most names of other tunables apart without making anything of them.
+fn might_concern(name: &[u8]) -> bool {
+    glob::is_pattern(name)
+        || TUNABLES.iter().any(|tunable| {
+            let last = tunable
+                .name
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .as_bytes();
+            name.windows(last.len()).any(|window| window == last)
+        })
+}
+
+/// The name with slashes: the first separator decides whether dots or slashes separate, and the other is then a part of
+/// a name. Empty parts and those of a single dot are dropped.
+fn normalise(name: &[u8]) -> Vec<u8> {
+    let dotted = name.iter().find(|byte| matches!(byte, b'.' | b'/')) == Some(&b'.');
+    let swapped: Vec<u8> = name
+        .iter()
+        .map(|&byte| match byte {
+            b'.' if dotted => b'/',
+            b'/' if dotted => b'.',
+            _ => byte,
+        })
+        .collect();
+    let parts: Vec<&[u8]> = swapped
+        .split(|&byte| byte == b'/')
+        .filter(|part| !matches!(part, [] | [b'.']))
+        .collect();
+    parts.join(&b'/')
+}
+
+/// The text without systemd's white space around it.
+fn strip(text: &[u8]) -> &[u8] {
+    let mut text = text;
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..]
+    | [rest @ .., b' ' | b'\t' | b'\n' | b'\r'] = text
+    {
+        text = rest;
+    }
+    text
+}

@@ -1,0 +1,352 @@
+//! systemd-sysctl is the judge of how we read sysctl.d: random trees are read by both.
+//!
+//! `SEED=n COUNT=1 cargo test --test sysctl_d` repeats a tree. The test runs itself again in a mount namespace; each
+//! systemd works in a throw-away layer over its root, where /proc/sys is a plain folder.
+
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kubelet_tunables::boot::Boot;
+use kubelet_tunables::tunable::TUNABLES;
+use support::{not_run, own_uid};
+
+const FOLDERS: [&str; 5] = [
+    "etc/sysctl.d",
+    "run/sysctl.d",
+    "usr/local/lib/sysctl.d",
+    "usr/lib/sysctl.d",
+    "lib/sysctl.d",
+];
+
+/// `ELOOP`.
+const LOOP: i32 = 40;
+
+#[test]
+fn reads_as_systemd_sysctl_does() {
+    if std::env::var_os("INSIDE").is_some() {
+        return compare(Path::new("/"), 2500);
+    }
+    inside("reads_as_systemd_sysctl_does", Path::new("/"));
+}
+
+#[test]
+fn reads_as_other_versions_do() {
+    let lab = std::env::var_os("KUBELET_TUNABLES_LAB").map_or_else(
+        || PathBuf::from("/var/cache/kubelet-tunables-lab"),
+        PathBuf::from,
+    );
+    for suite in ["bullseye", "bookworm", "trixie", "sid"] {
+        let root = lab.join(suite);
+        if std::env::var_os("INSIDE").is_some() {
+            compare(&root, 300);
+        } else if !root.join(".complete").exists() {
+            not_run(
+                "reads_as_other_versions_do",
+                &format!("no root of {suite}; tests/systemd/run makes it"),
+            );
+            return;
+        }
+    }
+    if std::env::var_os("INSIDE").is_none() {
+        inside("reads_as_other_versions_do", &lab.join("sid"));
+    }
+}
+
+/// Runs the test of this name again in a mount namespace of its own.
+fn inside(test: &str, root: &Path) {
+    if own_uid() != 0 {
+        return not_run(test, "it needs root");
+    }
+    if program(root).is_none() {
+        return not_run(test, "systemd-sysctl is not installed");
+    }
+    let status = Command::new("unshare")
+        .args(["--mount", "--propagation", "private"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("INSIDE", "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "inside the namespace: {status}");
+}
+
+fn program(root: &Path) -> Option<&'static str> {
+    [
+        "usr/lib/systemd/systemd-sysctl",
+        "lib/systemd/systemd-sysctl",
+    ]
+    .into_iter()
+    .find(|path| root.join(path).exists())
+}
+
+fn compare(lower: &Path, count: u64) {
+    let number = |name, default| {
+        std::env::var(name).map_or(default, |text| text.parse::<u64>().expect(name))
+    };
+    let (first, count) = (number("SEED", 1), number("COUNT", count));
+    let root = layer(lower);
+    let program = program(&root).unwrap();
+    let mut differences = String::new();
+    let (mut set, mut loops) = (0, 0);
+    for seed in first..first + count {
+        lay(&root, seed);
+        // Its exit code tells of lines it did not like; what it wrote is what counts.
+        let ran = Command::new("chroot")
+            .arg(&root)
+            .arg(format!("/{program}"))
+            .output()
+            .unwrap();
+        assert_ne!(
+            ran.status.code(),
+            Some(127),
+            "{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        let boot = Boot::read(&root);
+        // Of a link to itself the versions think differently, and we say that we do not know.
+        if boot
+            .problems()
+            .any(|problem| problem.error.raw_os_error() == Some(LOOP))
+        {
+            loops += 1;
+            continue;
+        }
+        for tunable in &TUNABLES {
+            let path = root.join("proc/sys").join(tunable.name.replace('.', "/"));
+            let written = fs::read_to_string(path).unwrap();
+            // Where two patterns match, both are written; a plain file keeps the end of what was longer.
+            let theirs = written
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_string();
+            let ours = boot.assignment(tunable).map_or(String::new(), |it| {
+                String::from_utf8_lossy(&it.text).trim().to_string()
+            });
+            set += usize::from(!theirs.is_empty());
+            if theirs != ours {
+                let _ = writeln!(
+                    differences,
+                    "SEED={seed}: {}: systemd \"{theirs}\", we \"{ours}\"",
+                    tunable.name
+                );
+            }
+        }
+    }
+    let version = Command::new("chroot")
+        .args([
+            root.to_str().unwrap(),
+            "sh",
+            "-c",
+            "systemctl --version | head -n1",
+        ])
+        .output()
+        .unwrap();
+    println!(
+        "{}: {count} trees from seed {first}, {set} values set, {} differences ({loops} trees with a looping link not judged)",
+        String::from_utf8_lossy(&version.stdout).trim(),
+        differences.lines().count()
+    );
+    if !differences.is_empty() && count == 1 {
+        let show = format!(
+            "cd {} && grep -r --exclude-dir=proc '' {}; ls -l {}",
+            root.display(),
+            FOLDERS.join(" "),
+            FOLDERS.join(" ")
+        );
+        let shown = Command::new("sh").args(["-c", &show]).output().unwrap();
+        differences.push_str(&String::from_utf8_lossy(&shown.stdout));
+    }
+    assert!(differences.is_empty(), "{differences}");
+    assert!(count < 100 || set > 100, "the trees set next to nothing");
+}
+
+/// A throw-away layer over a root.
+fn layer(lower: &Path) -> PathBuf {
+    let base = PathBuf::from("/mnt");
+    mount(&["-t", "tmpfs", "tmpfs", "/mnt"]);
+    for folder in ["upper", "work", "root"] {
+        fs::create_dir(base.join(folder)).unwrap();
+    }
+    let options = format!(
+        "lowerdir={},upperdir=/mnt/upper,workdir=/mnt/work",
+        lower.display()
+    );
+    mount(&["-t", "overlay", "overlay", "-o", &options, "/mnt/root"]);
+    base.join("root")
+}
+
+fn mount(arguments: &[&str]) {
+    let status = Command::new("mount").args(arguments).status().unwrap();
+    assert!(status.success(), "mount {arguments:?}");
+}
+
+/// Writes the tree of this seed, and an empty file for each of the six.
+fn lay(root: &Path, seed: u64) {
+    let split = fs::symlink_metadata(root.join("lib")).unwrap().is_dir();
+    let folders = if split { &FOLDERS[..] } else { &FOLDERS[..4] };
+    for folder in folders {
+        let _ = fs::remove_dir_all(root.join(folder));
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for tunable in TUNABLES {
+        let path = root.join("proc/sys").join(tunable.name.replace('.', "/"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    for _ in 0..random.below(7) {
+        let name = random.one(&[
+            "10-a.conf",
+            "50-b.conf",
+            "90-kubelet.conf",
+            "99-sysctl.conf",
+            "z.conf",
+            ".hidden.conf",
+            "10-a.conf.bak",
+            "20-c.CONF",
+            "9.conf",
+            "a b.conf",
+            "\u{e9}.conf",
+        ]);
+        let folder = random.one(folders);
+        let up = "../".repeat(folder.split('/').count());
+        let path = root.join(folder).join(name);
+        let _ = fs::remove_file(&path);
+        match random.below(20) {
+            0 => symlink("/dev/null", &path).unwrap_or(()),
+            1 => symlink("/nowhere", &path).unwrap_or(()),
+            2 => fs::create_dir(&path).unwrap_or(()),
+            3 => symlink(format!("{up}elsewhere.conf"), &path).unwrap_or(()),
+            4 => symlink(name, &path).unwrap_or(()),
+            _ => {
+                let _ = fs::write(&path, random.content());
+            }
+        }
+    }
+    fs::write(root.join("elsewhere.conf"), random.content()).unwrap();
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    fn one<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
+        choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
+    }
+
+    fn content(&mut self) -> String {
+        let mut content = String::new();
+        for _ in 0..self.below(8) {
+            content.push_str(&self.line());
+            content.push_str(self.one(&["\n", "\n", "\n", "\n", "\n", "\r\n", "\n\n", "\r", "\0"]));
+        }
+        if self.below(3) == 0 {
+            content.truncate(content.trim_end_matches('\n').len());
+        }
+        content
+    }
+
+    fn line(&mut self) -> String {
+        let space = self.one(&["", "", " ", "\t", "  "]);
+        let comment = self.one(&["", "", "", "", "", "", "#", ";", "# ", "//"]);
+        let minus = self.one(&["", "", "", "", "-", "- ", "--"]);
+        let name = self.name();
+        let around = self.one(&["=", " = ", " =", "= ", "\t=\t", "==", " : ", " "]);
+        let value = self.one(&[
+            "0", "1", "2", "10", "1000000", "25000000", "-1", "0x0a", "", "ten", "10 # ten",
+            "${X}", "\"10\"", "1 0", "10\\", "a=b",
+        ]);
+        match self.below(12) {
+            0 => format!("{space}-{name}{space}"),
+            1 => self
+                .one(&[
+                    "",
+                    " ",
+                    "[section]",
+                    "junk",
+                    "=",
+                    "= 1",
+                    "-",
+                    "kernel.panic",
+                    "\\",
+                ])
+                .to_string(),
+            _ => format!("{space}{comment}{minus}{name}{around}{value}{space}"),
+        }
+    }
+
+    fn name(&mut self) -> String {
+        let tunable = self.one(&TUNABLES.each_ref());
+        let slashes = tunable.name.replace('.', "/");
+        match self.below(10) {
+            0..=3 => tunable.name.to_string(),
+            4 => slashes,
+            5 => self
+                .one(&[
+                    "kernel/keys.root_maxkeys",
+                    "kernel.keys/root_maxkeys",
+                    "/kernel/panic",
+                    ".kernel.panic",
+                    "kernel..panic",
+                    "kernel//panic",
+                    "kernel/./panic",
+                    "kernel.panic.",
+                    "kernel/panic/",
+                    "kernel.panic_on",
+                    "Kernel.panic",
+                    "kernel/panic_on_oops ",
+                    "vm.overcommit_ratio",
+                    "net.ipv4.conf.all.rp_filter",
+                    "/proc/sys/kernel/panic",
+                ])
+                .to_string(),
+            6 | 7 => self
+                .one(&[
+                    "kernel.panic*",
+                    "kernel.*",
+                    "vm.*",
+                    "vm/*",
+                    "*.panic*",
+                    "kernel.pan?c",
+                    "kernel.[op]anic",
+                    "kernel.[!o]anic",
+                    "kernel.keys.*",
+                    "kernel.*.root_max*",
+                    "*",
+                    "*.*",
+                    "*/*/*",
+                    "kernel.panic_on_oop[r-t]",
+                    "kernel.[panic",
+                    "kernel.pan[[:alpha:]]c",
+                    "kernel/\\panic*",
+                    "vm.panic_on_???",
+                    "kernel.*panic*",
+                    "-kernel.p*",
+                ])
+                .to_string(),
+            8 => {
+                // A pattern made of the name.
+                let mut name = tunable.name.to_string();
+                let at = usize::try_from(self.below(name.len() as u64)).unwrap();
+                name.replace_range(at..=at, self.one(&["*", "?", "[a-z]", "[_.]", "\\"]));
+                name
+            }
+            _ => tunable
+                .name
+                .replacen('.', self.one(&["/", "..", " . ", "."]), 1),
+        }
+    }
+}
