@@ -5,10 +5,12 @@
 //! - It exits 0 when kubelet's own check of its kernel tunables will pass, and non-zero when kubelet would die of it.
 //! - Of a tunable that it cannot read or understand it knows nothing, and that is never a pass.
 //! - It looks at all six whatever it finds, changes none unless asked to by `--modify`, and writes to no other file.
+//! - It says who set a wrong value and what the next boot will do, from the files that systemd reads at boot; that never
+//!   changes the exit code.
 //! - What it has to say is said on one stream or another; where nobody reads, the exit code still tells.
 //!
-//! The modules depend on each other in one direction: the program on [`cli`], [`check`], [`report`] and [`exit`];
-//! those on [`tunable`] and [`sysctl`], which know nothing of the others. Logic returns values; only [`report`] speaks.
+//! The modules depend on each other in one direction: the program on [`cli`], [`check`], [`boot`], [`report`] and
+//! [`exit`]; [`report`] on [`check`] and [`boot`]; all on [`tunable`] and [`sysctl`], which know nothing of the others. Logic returns values; only [`report`] speaks.
 
 pub mod boot;
 pub mod check;

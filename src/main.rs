@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ContextKind;
+use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::check;
 use kubelet_tunables::cli::Cli;
 use kubelet_tunables::exit::Exit;
@@ -20,7 +21,8 @@ fn main() -> ExitCode {
     };
     let verdict = check(&ProcSys::new(root), cli.behavior());
     let exit = Exit::from(&verdict);
-    Report::new(&verdict, audience).say(root);
+    let boot = Boot::read(root);
+    Report::new(&verdict, &boot, audience, root).say(root);
     exit.into()
 }
 

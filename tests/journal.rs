@@ -26,9 +26,9 @@ const AS_SERVICE: &str = "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exe
 
 /// What is wrong in the fake /proc/sys, in the order of the table.
 const FINDINGS: [&str; 3] = [
-    "vm.overcommit_memory is 0, kubelet needs 1",
-    "kernel.panic is 0, kubelet needs 10",
-    "kernel.panic_on_oops is 0, kubelet needs 1",
+    "vm.overcommit_memory is 0, kubelet needs 1 (the kernel's default; no file sets it)",
+    "kernel.panic is 0, kubelet needs 10 (the kernel's default; no file sets it)",
+    "kernel.panic_on_oops is 0, kubelet needs 1 (the kernel's default; no file sets it)",
 ];
 
 #[test]
@@ -71,6 +71,20 @@ fn whole_and_broken() {
 fn play() {
     mount(&["-t", "tmpfs", "tmpfs", "/run"]);
     fs::create_dir("/run/sysctl").unwrap();
+    // What this machine's next boot would do is not of interest.
+    for folder in [
+        "/etc/sysctl.d",
+        "/usr/lib/sysctl.d",
+        "/usr/local/lib",
+        "/boot",
+        "/lib/modules",
+    ] {
+        if Path::new(folder).is_dir() {
+            mount(&["-t", "tmpfs", "tmpfs", folder]);
+        }
+    }
+    fs::write("/run/sysctl/cmdline", "quiet\n").unwrap();
+    mount(&["--bind", "/run/sysctl/cmdline", "/proc/cmdline"]);
     for tunable in TUNABLES {
         // File by file, as journald itself needs the rest of /proc/sys.
         fs::write(fake(tunable), "").unwrap();
@@ -132,6 +146,7 @@ fn entries_have_their_fields() {
                 ("SYSCTL", name),
                 ("SYSCTL_EXPECTED", expected),
                 ("SYSCTL_ACTUAL", "0"),
+                ("SYSCTL_SOURCE", "the kernel's default"),
                 ("PRIORITY", "4"),
                 ("MESSAGE_ID", Kind::Mismatch.message_id()),
             ],
@@ -171,6 +186,10 @@ fn corrections_are_notices() {
         set(tunable, tunable.expected);
     }
     set(TUNABLES[2], 3);
+    let lasting = TUNABLES
+        .map(|tunable| format!("{} = {}\n", tunable.name, tunable.expected))
+        .concat();
+    fs::write("/etc/sysctl.d/90-kubelet.conf", lasting).unwrap();
     assert_eq!(journald.run(&["--modify"]).code, 0);
     assert_eq!(fs::read_to_string(fake(TUNABLES[2])).unwrap(), "10");
     let entries = journald.entries();
@@ -180,7 +199,7 @@ fn corrections_are_notices() {
         &[
             (
                 "MESSAGE",
-                "kernel.panic was 3 and is now 10, as kubelet needs it",
+                "kernel.panic was 3, is now 10 as kubelet needs, and stays so after the next boot",
             ),
             ("MESSAGE_ID", Kind::Corrected.message_id()),
             ("SYSCTL_ACTUAL", "10"),
@@ -191,6 +210,7 @@ fn corrections_are_notices() {
     // All is well now, and of that not a word.
     assert_eq!(journald.run(&[]).code, 0);
     assert_eq!(journald.entries().len(), 2);
+    fs::remove_file("/etc/sysctl.d/90-kubelet.conf").unwrap();
     for tunable in TUNABLES {
         set(tunable, tunable.default);
     }
@@ -319,7 +339,7 @@ fn the_status_line() {
     let status = str::from_utf8(&buffer[..length]).unwrap().trim_end();
     assert_eq!(
         status,
-        "STATUS=kubelet not started: vm.overcommit_memory is 0, needs 1, and 2 more"
+        "STATUS=kubelet not started: vm.overcommit_memory is 0, needs 1 (the kernel's default), and 2 more"
     );
     // A kubelet that starts has nothing on its Status line.
     socket.set_nonblocking(true).unwrap();

@@ -52,6 +52,33 @@ fn its_table_is_the_table() {
 }
 
 #[test]
+fn the_sysctl_d_file_is_the_table() {
+    let shipped = include_str!("../systemd/90-kubelet.conf");
+    let lines: Vec<_> = shipped
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let table = TUNABLES.map(|tunable| format!("{} = {}", tunable.name, tunable.expected));
+    assert_eq!(lines, table);
+    for tunable in TUNABLES {
+        assert!(
+            shipped.contains(&format!(
+                "# {}\n{} =",
+                capitalised(tunable.reason),
+                tunable.name
+            )),
+            "{}",
+            tunable.name
+        );
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let (first, rest) = text.split_at(1);
+    format!("{}{rest}.", first.to_uppercase())
+}
+
+#[test]
 fn it_names_each_exit_code() {
     for exit in [
         Exit::Success,

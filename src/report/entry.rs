@@ -2,6 +2,8 @@
 
 use log::Level;
 
+use super::origin::{self, NextBoot};
+use crate::boot::Boot;
 use crate::check::{Behavior, Finding, Outcome};
 
 /// What an entry is about. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
@@ -16,6 +18,8 @@ pub enum Kind {
     Unknown,
     /// A tunable is wrong and could not be changed.
     Refused,
+    /// A tunable is right now and will be wrong after the next boot.
+    Forecast,
     /// What it all comes to.
     Summary,
     /// The command line was not understood.
@@ -24,11 +28,12 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Mismatch,
         Self::Corrected,
         Self::Unknown,
         Self::Refused,
+        Self::Forecast,
         Self::Summary,
         Self::Usage,
     ];
@@ -40,6 +45,7 @@ impl Kind {
             Self::Corrected => "65180ef5949840e09ec30842e0887d13",
             Self::Unknown => "7c1e5969e4df44f58d5a4327310d4225",
             Self::Refused => "6deeaea080a943219e4e3388521f7043",
+            Self::Forecast => "ba18d82616034cf6aa5c4976d3c2f2b3",
             Self::Summary => "cb435368eee841a889e1e3c57e2c91dd",
             Self::Usage => "7db50ba7e81e4f2193d2a597d547b172",
         }
@@ -58,35 +64,64 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Puts a finding into words; nothing is said of a tunable that is as expected.
-    pub(super) fn of(finding: &Finding, behavior: Behavior) -> Option<Self> {
-        let name = finding.tunable.name;
-        let needed = finding.tunable.expected;
+    /// Puts a finding and what the next boot makes of it into words; nothing is said of a tunable that is right and
+    /// stays so.
+    pub(super) fn of(
+        finding: &Finding,
+        next: &NextBoot,
+        behavior: Behavior,
+        boot: &Boot,
+    ) -> Option<Self> {
+        let tunable = finding.tunable;
+        let (name, needed) = (tunable.name, tunable.expected);
         let mut fields = vec![
             ("SYSCTL", name.to_string()),
             ("SYSCTL_EXPECTED", needed.to_string()),
         ];
         let (kind, level, message) = match &finding.outcome {
-            Outcome::AsExpected => return None,
+            Outcome::AsExpected => {
+                fields.push(("SYSCTL_ACTUAL", needed.to_string()));
+                let NextBoot::Wrong { value, because, .. } = next else {
+                    return None;
+                };
+                let forecast = format!(
+                    "{name} is {needed} now, but the next boot sets it to {value} ({because})"
+                );
+                fields.extend(next_boot_fields(next));
+                (Kind::Forecast, Level::Warn, forecast)
+            }
             Outcome::Mismatch { actual } => {
                 let level = match behavior {
                     Behavior::Warn => Level::Warn,
                     Behavior::Error | Behavior::Modify => Level::Error,
                 };
+                let origin = boot.origin(tunable, *actual);
                 fields.push(("SYSCTL_ACTUAL", actual.to_string()));
+                fields.extend(origin::short(&origin).map(|source| ("SYSCTL_SOURCE", source)));
+                let origin = origin::sentence(&origin, tunable, *actual);
                 (
                     Kind::Mismatch,
                     level,
-                    format!("{name} is {actual}, kubelet needs {needed}"),
+                    format!("{name} is {actual}, kubelet needs {needed} ({origin})"),
                 )
             }
             Outcome::Modified { from } => {
                 fields.push(("SYSCTL_ACTUAL", needed.to_string()));
                 fields.push(("SYSCTL_PREVIOUS", from.to_string()));
+                let lasting = match next {
+                    NextBoot::Right => "and stays so after the next boot".to_string(),
+                    NextBoot::Wrong { value, because, .. } => {
+                        format!("until the next boot sets it to {value} ({because})")
+                    }
+                    NextBoot::Unknown(why) => {
+                        format!("and what the next boot makes of it is not known: {why}")
+                    }
+                };
+                fields.extend(next_boot_fields(next));
                 (
                     Kind::Corrected,
                     Level::Info,
-                    format!("{name} was {from} and is now {needed}, as kubelet needs it"),
+                    format!("{name} was {from}, is now {needed} as kubelet needs, {lasting}"),
                 )
             }
             Outcome::Unreadable(error) => {
@@ -98,8 +133,10 @@ impl Entry {
                 )
             }
             Outcome::Unwritable { actual, error } => {
+                let origin = boot.origin(tunable, *actual);
                 fields.push(("SYSCTL_ACTUAL", actual.to_string()));
                 fields.push(("SYSCTL_ERROR", error.to_string()));
+                fields.extend(origin::short(&origin).map(|source| ("SYSCTL_SOURCE", source)));
                 (
                     Kind::Refused,
                     Level::Error,
@@ -118,9 +155,23 @@ impl Entry {
     }
 }
 
+fn next_boot_fields(next: &NextBoot) -> Vec<(&'static str, String)> {
+    match next {
+        NextBoot::Wrong { value, source, .. } => [
+            ("SYSCTL_NEXT_BOOT", Some(value.to_string())),
+            ("SYSCTL_SOURCE", source.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect(),
+        NextBoot::Right | NextBoot::Unknown(_) => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use super::*;
     use crate::sysctl::SysctlError;
@@ -144,6 +195,7 @@ mod tests {
             path: "/proc/sys/kernel/panic".into(),
         };
         [
+            Outcome::AsExpected,
             Outcome::Mismatch { actual: 0 },
             Outcome::Modified { from: 0 },
             Outcome::Unreadable(error()),
@@ -155,7 +207,14 @@ mod tests {
         .into_iter()
         .map(|outcome| {
             let tunable = &TUNABLES[2];
-            Entry::of(&Finding { tunable, outcome }, Behavior::Error).expect("something to say")
+            let boot = Boot::read(Path::new("/nonexistent"));
+            let next = NextBoot::Wrong {
+                value: 0,
+                because: "the kernel's default; no file sets it".to_string(),
+                source: Some("the kernel's default".to_string()),
+            };
+            let finding = Finding { tunable, outcome };
+            Entry::of(&finding, &next, Behavior::Error, &boot).expect("something to say")
         })
         .collect()
     }

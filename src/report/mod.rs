@@ -2,6 +2,8 @@
 
 mod entry;
 mod journal;
+mod origin;
+mod remedy;
 mod service;
 mod stream;
 mod summary;
@@ -12,8 +14,10 @@ use std::path::Path;
 
 use log::Level;
 
+use crate::boot::Boot;
 use crate::check::Verdict;
 use entry::Entry;
+use origin::NextBoot;
 use summary::Summary;
 
 pub use entry::Kind;
@@ -53,22 +57,30 @@ impl Audience {
 #[derive(Debug)]
 pub struct Report<'a> {
     verdict: &'a Verdict,
+    next: Vec<NextBoot>,
     audience: Audience,
     entries: Vec<Entry>,
     summary: Summary,
 }
 
 impl<'a> Report<'a> {
-    /// Puts the verdict into words for this audience.
-    pub fn new(verdict: &'a Verdict, audience: Audience) -> Self {
+    /// Puts the verdict and what the next boot will make of it into words for this audience; `root` is where /etc is.
+    pub fn new(verdict: &'a Verdict, boot: &Boot, audience: Audience, root: &Path) -> Self {
+        let next: Vec<_> = verdict
+            .findings
+            .iter()
+            .map(|finding| NextBoot::of(finding.tunable, boot))
+            .collect();
         let entries: Vec<_> = verdict
             .findings
             .iter()
-            .filter_map(|finding| Entry::of(finding, verdict.behavior))
+            .zip(&next)
+            .filter_map(|(finding, next)| Entry::of(finding, next, verdict.behavior, boot))
             .collect();
-        let summary = Summary::of(verdict, &entries, audience);
+        let summary = Summary::of(verdict, &next, boot, &entries, audience, root);
         Self {
             verdict,
+            next,
             audience,
             entries,
             summary,
@@ -83,7 +95,7 @@ impl<'a> Report<'a> {
                 let color = Stream::Stdout.shows_color();
                 Stream::Stdout.print(&terminal::render(&self, color));
             }
-            Audience::Service { .. } if self.entries.is_empty() => {}
+            Audience::Service { .. } if !self.summary.matters => {}
             Audience::Service { journal } => {
                 let mut entries = self.entries;
                 entries.push(self.summary.entry());

@@ -1,15 +1,17 @@
 //! Owns what it all comes to: the verdict in words, the way to mend it, and the Status line.
 
 use std::fmt::Write as _;
-use std::io;
+use std::path::Path;
 
 use log::Level;
 
 use super::Audience;
 use super::entry::{Entry, Kind};
+use super::origin::{self, NextBoot};
+use super::remedy::{self, Remedy};
+use crate::boot::Boot;
 use crate::check::{Finding, Outcome, Verdict};
 use crate::exit::Exit;
-use crate::sysctl::SysctlError;
 
 /// Characters of a Status line at the most; `systemctl status` cuts what exceeds the terminal.
 pub(super) const STATUS_LIMIT: usize = 120;
@@ -18,34 +20,43 @@ pub(super) const STATUS_LIMIT: usize = 120;
 #[derive(Debug)]
 pub(super) struct Summary {
     level: Level,
+    /// There is something to say besides that all is well.
+    pub(super) matters: bool,
     pub(super) verdict: String,
-    /// Commands to be typed, each under what it is for.
-    pub(super) remedies: Vec<(&'static str, String)>,
+    pub(super) remedies: Vec<Remedy>,
     /// What systemd is to show as the unit's status while kubelet is held back.
     pub(super) status: Option<String>,
 }
 
 impl Summary {
-    pub(super) fn of(verdict: &Verdict, entries: &[Entry], audience: Audience) -> Self {
-        let tally = Tally::of(&verdict.findings);
+    pub(super) fn of(
+        verdict: &Verdict,
+        next: &[NextBoot],
+        boot: &Boot,
+        entries: &[Entry],
+        audience: Audience,
+        root: &Path,
+    ) -> Self {
+        let tally = Tally::of(&verdict.findings, next);
         let exit = Exit::from(verdict);
         Self {
+            matters: !entries.is_empty() || tally.doubtful > 0,
             level: entries
                 .iter()
                 .map(|entry| entry.level)
                 .min()
-                .unwrap_or(Level::Info),
-            verdict: tally.verdict(exit, audience),
-            remedies: remedies(verdict, &tally),
-            status: (exit != Exit::Success).then(|| status(&verdict.findings, &tally)),
+                .unwrap_or(Level::Warn),
+            verdict: tally.verdict(exit, audience) + &doubt(&tally, next),
+            remedies: remedy::of(verdict, next, boot, root),
+            status: (exit != Exit::Success).then(|| status(&verdict.findings, &tally, boot)),
         }
     }
 
     /// The same in one line, as the last of the entries.
     pub(super) fn entry(&self) -> Entry {
         let mut message = format!("{}.", self.verdict);
-        for (purpose, command) in &self.remedies {
-            let _ = write!(message, " {purpose}: {command}.");
+        for remedy in &self.remedies {
+            let _ = write!(message, " {}: `{}`.", remedy.purpose, remedy.command);
         }
         Entry {
             kind: Kind::Summary,
@@ -64,19 +75,27 @@ struct Tally {
     refused: usize,
     unknown: usize,
     corrected: usize,
+    /// Right now, but not after the next boot.
+    passing: usize,
+    /// Nobody knows what the next boot makes of it.
+    doubtful: usize,
 }
 
 impl Tally {
-    fn of(findings: &[Finding]) -> Self {
+    fn of(findings: &[Finding], next: &[NextBoot]) -> Self {
         let mut tally = Self {
             all: findings.len(),
             wrong: 0,
             refused: 0,
             unknown: 0,
             corrected: 0,
+            passing: 0,
+            doubtful: 0,
         };
-        for finding in findings {
+        for (finding, next) in findings.iter().zip(next) {
+            tally.doubtful += usize::from(matches!(next, NextBoot::Unknown(_)));
             match finding.outcome {
+                Outcome::AsExpected if matches!(next, NextBoot::Wrong { .. }) => tally.passing += 1,
                 Outcome::AsExpected => {}
                 Outcome::Mismatch { .. } => tally.wrong += 1,
                 Outcome::Unwritable { .. } => tally.refused += 1,
@@ -106,9 +125,16 @@ impl Tally {
                 (Audience::Service { .. }, _) => format!("kubelet is not started: {amiss}"),
             };
         }
-        match corrected {
-            0 => format!("All {all} kernel tunables are as kubelet needs them"),
-            1 => format!(
+        let (passing, doubtful) = (self.passing, self.doubtful);
+        match (corrected, passing, doubtful) {
+            (0, 0, 0) => format!(
+                "All {all} kernel tunables are as kubelet needs them, and stay so after the next boot"
+            ),
+            (0, 0, _) => format!("All {all} kernel tunables are as kubelet needs them"),
+            (0, _, _) => format!(
+                "All {all} kernel tunables are as kubelet needs them, but {passing} will not be after the next boot"
+            ),
+            (1, _, _) => format!(
                 "1 of {all} kernel tunables was wrong and is corrected: kubelet's check will pass"
             ),
             _ => format!(
@@ -139,45 +165,32 @@ impl Tally {
     }
 }
 
-fn remedies(verdict: &Verdict, tally: &Tally) -> Vec<(&'static str, String)> {
-    const MODIFY: &str = "kubelet-tunables --modify";
-    let mut remedies = Vec::new();
-    if tally.wrong > 0 {
-        remedies.push(("To mend it now", MODIFY.to_string()));
-    }
-    let refused = verdict
-        .findings
-        .iter()
-        .find_map(|finding| match &finding.outcome {
-            Outcome::Unwritable {
-                error: SysctlError::Io { source, .. },
-                ..
-            } => Some(source.kind()),
-            _ => None,
-        });
-    match refused {
-        Some(io::ErrorKind::PermissionDenied) => {
-            remedies.push(("Only root may change them", format!("sudo {MODIFY}")));
-        }
-        Some(io::ErrorKind::ReadOnlyFilesystem) => {
-            remedies.push((
-                "/proc/sys is read-only, as in a container. To mend it on the host",
-                MODIFY.to_string(),
-            ));
-        }
-        _ => {}
-    }
-    remedies
+/// What keeps the next boot from being known, to be put behind the verdict.
+fn doubt(tally: &Tally, next: &[NextBoot]) -> String {
+    let why = next.iter().find_map(|next| match next {
+        NextBoot::Unknown(why) => Some(why),
+        NextBoot::Right | NextBoot::Wrong { .. } => None,
+    });
+    why.map_or(String::new(), |why| {
+        format!(
+            ". What the next boot makes of {} of them is not known: {why}",
+            tally.doubtful
+        )
+    })
 }
 
 /// The first thing amiss and how many more there are, in one line of at most [`STATUS_LIMIT`] characters.
-fn status(findings: &[Finding], tally: &Tally) -> String {
+fn status(findings: &[Finding], tally: &Tally, boot: &Boot) -> String {
     let first = findings.iter().find_map(|finding| {
         let name = finding.tunable.name;
         let needed = finding.tunable.expected;
         match &finding.outcome {
             Outcome::AsExpected | Outcome::Modified { .. } => None,
-            Outcome::Mismatch { actual } => Some(format!("{name} is {actual}, needs {needed}")),
+            Outcome::Mismatch { actual } => {
+                let source = origin::short(&boot.origin(finding.tunable, *actual));
+                let source = source.map_or(String::new(), |source| format!(" ({source})"));
+                Some(format!("{name} is {actual}, needs {needed}{source}"))
+            }
             Outcome::Unwritable { actual, .. } => Some(format!(
                 "{name} is {actual}, needs {needed}, and could not be changed"
             )),

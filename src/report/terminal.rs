@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::check::{Finding, Outcome};
 use crate::report::Report;
+use crate::report::origin::NextBoot;
 use crate::tunable::Tunable;
 
 /// Columns that nothing but a command exceeds.
@@ -15,11 +16,18 @@ const PLAIN: &str = "\x1b[0m";
 
 /// The whole report as a text.
 pub(super) fn render(report: &Report, color: bool) -> String {
-    let rows = report.verdict.findings.each_ref().map(Row::of);
+    let rows: Vec<_> = report
+        .verdict
+        .findings
+        .iter()
+        .zip(&report.next)
+        .map(|(finding, next)| Row::of(finding, next))
+        .collect();
     let now = rows.iter().map(|row| row.now.len()).fold(8, usize::max);
+    let next = rows.iter().map(|row| row.next.len()).fold(9, usize::max);
     let mut text = format!(
-        "{:<25}  {:>13}  {:>now$}\n",
-        "SYSCTL", "KUBELET NEEDS", "NOW"
+        "{:<25}  {:>13}  {:>now$}  {:>next$}\n",
+        "SYSCTL", "KUBELET NEEDS", "NOW", "NEXT BOOT"
     );
     for row in &rows {
         let remark = match (color, row.holds) {
@@ -30,8 +38,8 @@ pub(super) fn render(report: &Report, color: bool) -> String {
         let (name, needed) = (row.tunable.name, row.tunable.expected);
         let _ = writeln!(
             text,
-            "{name:<25}  {needed:>13}  {:>now$}  {remark}",
-            row.now
+            "{name:<25}  {needed:>13}  {:>now$}  {:>next$}  {remark}",
+            row.now, row.next
         );
     }
     text.push('\n');
@@ -42,8 +50,8 @@ pub(super) fn render(report: &Report, color: bool) -> String {
         text.push('\n');
     }
     fold(&mut text, &format!("{}.", report.summary.verdict), "");
-    for (purpose, command) in &report.summary.remedies {
-        let _ = write!(text, "\n{purpose}:\n    {command}\n");
+    for remedy in &report.summary.remedies {
+        let _ = write!(text, "\n{}:\n    {}\n", remedy.purpose, remedy.command);
     }
     text
 }
@@ -52,14 +60,18 @@ pub(super) fn render(report: &Report, color: bool) -> String {
 struct Row {
     tunable: &'static Tunable,
     now: String,
+    next: String,
     holds: bool,
     remark: String,
 }
 
 impl Row {
-    fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding, next: &NextBoot) -> Self {
         let needed = finding.tunable.expected.to_string();
         let (now, holds, remark) = match &finding.outcome {
+            Outcome::AsExpected if matches!(next, NextBoot::Wrong { .. }) => {
+                (needed, false, "until next boot".to_string())
+            }
             Outcome::AsExpected => (needed, true, "ok".to_string()),
             Outcome::Modified { from } => (needed, true, format!("ok, was {from}")),
             Outcome::Mismatch { actual } | Outcome::Unwritable { actual, .. } => {
@@ -70,6 +82,7 @@ impl Row {
         Self {
             tunable: finding.tunable,
             now,
+            next: next.cell(finding.tunable),
             holds,
             remark,
         }

@@ -62,7 +62,12 @@ impl Namespace {
         }
         fs::copy(BINARY, namespace.base.join("bin/kubelet-tunables")).unwrap();
         namespace.add_libraries(Path::new(BINARY));
-        for program in ["sh", "cat", "chmod", "mkdir", "ln", "setpriv"]
+        fs::copy(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/90-kubelet.conf"),
+            namespace.base.join("90-kubelet.conf"),
+        )
+        .unwrap();
+        for program in ["sh", "cat", "cp", "rm", "sed", "setpriv", "systemd-sysctl"]
             .iter()
             .chain(programs)
         {
@@ -72,6 +77,20 @@ impl Namespace {
         namespace.add_script(
             "without-privileges",
             "exec setpriv --bounding-set=-all --inh-caps=-all --ambient-caps=-all \"$@\"",
+        );
+        // What a person does about it, the reboot being what the kernel and systemd-sysctl do to the six.
+        namespace.add_script(
+            "systemctl",
+            "LD_LIBRARY_PATH=$(echo /lib/*/systemd) systemd-sysctl",
+        );
+        namespace.add_script(
+            "mend",
+            "kubelet-tunables --warn | sed -n '/:$/{n;s/^    //p}' >/tmp/mend; cat /tmp/mend; sh -e /tmp/mend",
+        );
+        namespace.add_script(
+            "reboot",
+            "cd /proc/sys; for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops; do echo 0 >$name; done
+             echo 1000000 >kernel/keys/root_maxkeys; echo 25000000 >kernel/keys/root_maxbytes; systemctl",
         );
         for entry in ["", "bin", "lib", "lib64", "root"] {
             make_executable(&namespace.base.join(entry));

@@ -1,0 +1,129 @@
+//! Owns the words for who made a tunable what it is, and what the next boot will make of it.
+
+use crate::boot::sysctl_d::Assignment;
+use crate::boot::{Boot, Origin, Problem, taken};
+use crate::tunable::Tunable;
+
+/// Such as "set to 0 by /etc/sysctl.d/99-custom.conf:3".
+pub(super) fn sentence(origin: &Origin, tunable: &Tunable, actual: i64) -> String {
+    match origin {
+        Origin::File(assignment) => format!("set to {actual} by {}", place(assignment)),
+        Origin::Kernel { word, unheeded } => {
+            let by = match word {
+                Some(word) => format!("set by {word} on the kernel command line"),
+                None => "the kernel's default".to_string(),
+            };
+            match unheeded {
+                None if word.is_some() => by,
+                None => format!("{by}; no file sets it"),
+                Some(line) if taken(tunable, &line.text).is_none() => {
+                    format!("{by}; {}, which the kernel refuses", asks(line))
+                }
+                Some(line) => format!("{by}; {}, which was not applied", asks(line)),
+            }
+        }
+        Origin::SinceBoot { unheeded } => {
+            let but = unheeded.map_or("no file sets it".to_string(), asks);
+            format!("set since boot by hand or by another program; {but}")
+        }
+        Origin::Unknown(problem) => format!("by whom is not known: {}", unread(problem)),
+    }
+}
+
+/// The same as short as it can be, for a Status line and a journal field.
+pub(super) fn short(origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::File(assignment) => Some(place(assignment)),
+        Origin::Kernel {
+            word: Some(word), ..
+        } => Some(format!("kernel command line: {word}")),
+        Origin::Kernel { word: None, .. } => Some("the kernel's default".to_string()),
+        Origin::SinceBoot { .. } => Some("set since boot".to_string()),
+        Origin::Unknown(_) => None,
+    }
+}
+
+/// What the next boot makes of a tunable.
+#[derive(Debug)]
+pub(super) enum NextBoot {
+    /// What kubelet needs.
+    Right,
+    /// Another value.
+    Wrong {
+        value: i64,
+        /// Who will set it, in words.
+        because: String,
+        /// The same in short.
+        source: Option<String>,
+    },
+    /// Nobody knows, and why.
+    Unknown(String),
+}
+
+impl NextBoot {
+    pub(super) fn of(tunable: &Tunable, boot: &Boot) -> Self {
+        match boot.forecast(tunable) {
+            Some(value) if value == tunable.expected => Self::Right,
+            Some(value) => {
+                let origin = boot.origin(tunable, value);
+                Self::Wrong {
+                    value,
+                    because: match &origin {
+                        Origin::File(assignment) => place(assignment),
+                        origin => sentence(origin, tunable, value),
+                    },
+                    source: short(&origin),
+                }
+            }
+            None => Self::Unknown(boot.doubt(tunable).map_or(String::new(), unread)),
+        }
+    }
+
+    /// The value for a table.
+    pub(super) fn cell(&self, tunable: &Tunable) -> String {
+        match self {
+            Self::Right => tunable.expected.to_string(),
+            Self::Wrong { value, .. } => value.to_string(),
+            Self::Unknown(_) => "?".to_string(),
+        }
+    }
+}
+
+fn place(assignment: &Assignment) -> String {
+    format!(
+        "{}:{}",
+        plain(&assignment.path.to_string_lossy()),
+        assignment.line
+    )
+}
+
+fn asks(assignment: &Assignment) -> String {
+    const SHOWN: usize = 20;
+    let text = String::from_utf8_lossy(&assignment.text);
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if text.chars().count() > SHOWN {
+        shown.push_str("...");
+    }
+    format!("{} asks for {}", place(assignment), plain(&shown))
+}
+
+fn unread(problem: &Problem) -> String {
+    format!(
+        "{} could not be read: {}",
+        plain(&problem.path.to_string_lossy()),
+        problem.error
+    )
+}
+
+/// The text without what could move a cursor or break a line.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            plain.extend(character.escape_default());
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
+}

@@ -1,0 +1,177 @@
+//! Owns the way to mend it: commands to be typed, for now and for good, that fit who did it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use super::origin::NextBoot;
+use crate::boot::sysctl_d::Assignment;
+use crate::boot::{Boot, taken};
+use crate::check::{Finding, Outcome, Verdict};
+use crate::sysctl::SysctlError;
+use crate::tunable::Tunable;
+
+/// The file with all six that the packages install.
+const SHIPPED: &str = "/usr/share/kubelet-tunables/90-kubelet.conf";
+/// Where it takes effect, and where it goes when a file that nobody should edit is read after the first.
+const NAMES: [&str; 2] = ["90-kubelet.conf", "zz-kubelet.conf"];
+
+/// A command and what it is for.
+#[derive(Debug)]
+pub(super) struct Remedy {
+    pub(super) purpose: &'static str,
+    pub(super) command: String,
+}
+
+/// What mends all that is wrong now or will be after the next boot; each command can be typed as it stands.
+pub(super) fn of(verdict: &Verdict, next: &[NextBoot], boot: &Boot, root: &Path) -> Vec<Remedy> {
+    const MODIFY: &str = "kubelet-tunables --modify";
+    let findings = &verdict.findings;
+    let is_wrong_now = |finding: &Finding| matches!(finding.outcome, Outcome::Mismatch { .. });
+    let wrong_now = findings.iter().any(is_wrong_now);
+    let lasts = findings
+        .iter()
+        .zip(next)
+        .all(|(finding, next)| matches!(next, NextBoot::Right) || !is_wrong_now(finding));
+    let wrong_later: Vec<_> = findings
+        .iter()
+        .zip(next)
+        .filter(|(finding, next)| match next {
+            NextBoot::Right => false,
+            NextBoot::Wrong { .. } => true,
+            NextBoot::Unknown(_) => is_wrong_now(finding) && !is_asked_for(finding.tunable, boot),
+        })
+        .map(|(finding, _)| finding.tunable)
+        .collect();
+    let mut remedies = Vec::new();
+    let mut add = |purpose, command: &str| {
+        remedies.push(Remedy {
+            purpose,
+            command: command.to_string(),
+        });
+    };
+    match refusal(findings) {
+        Some(io::ErrorKind::PermissionDenied) => {
+            add("Only root may change them", &format!("sudo {MODIFY}"));
+        }
+        Some(io::ErrorKind::ReadOnlyFilesystem) => {
+            add(
+                "/proc/sys is read-only, as in a container. To mend it on the host",
+                MODIFY,
+            );
+        }
+        _ if wrong_now && lasts => {
+            add(
+                "To mend it now and for good",
+                "systemctl restart systemd-sysctl",
+            );
+        }
+        _ if wrong_now => add("To mend it now", MODIFY),
+        _ => {}
+    }
+    if !wrong_later.is_empty() {
+        add("For good", &for_good(&wrong_later, boot, root));
+    }
+    remedies
+}
+
+/// Whether a line of sysctl.d asks for what kubelet needs.
+fn is_asked_for(tunable: &Tunable, boot: &Boot) -> bool {
+    boot.assignment(tunable)
+        .is_some_and(|line| taken(tunable, &line.text) == Some(tunable.expected))
+}
+
+fn refusal(findings: &[Finding]) -> Option<io::ErrorKind> {
+    findings.iter().find_map(|finding| match &finding.outcome {
+        Outcome::Unwritable {
+            error: SysctlError::Io { source, .. },
+            ..
+        } => Some(source.kind()),
+        _ => None,
+    })
+}
+
+/// Changes the lines that would win over ours, and sees to the others by a file of our own.
+fn for_good(tunables: &[&Tunable], boot: &Boot, root: &Path) -> String {
+    let name = file_name(tunables, boot, root);
+    let ours = format!("/etc/sysctl.d/{name}");
+    let mut commands = BTreeSet::new();
+    let mut missing = Vec::new();
+    for tunable in tunables {
+        match boot
+            .beats(&name, tunable)
+            .or_else(|| in_file(&ours, boot, tunable))
+        {
+            Some(line) => {
+                commands.insert(change(line, tunable));
+            }
+            None => missing.push(*tunable),
+        }
+    }
+    let mut commands: Vec<_> = commands.into_iter().collect();
+    if !missing.is_empty() {
+        let is_there = |path: &str| root.join(path.trim_start_matches('/')).exists();
+        commands.push(if is_there(SHIPPED) && !is_there(&ours) {
+            format!("cp {SHIPPED} {ours}")
+        } else {
+            let lines: Vec<_> = missing
+                .iter()
+                .map(|tunable| format!("'{} = {}'", tunable.name, tunable.expected))
+                .collect();
+            // The first, empty line ends a last line that has no end.
+            format!("printf '%s\\n' '' {} >>{ours}", lines.join(" "))
+        });
+    }
+    commands.join(" && ")
+}
+
+/// A name for our file: the usual one, unless it is masked or a file that is not the administrator's is read after it.
+fn file_name(tunables: &[&Tunable], boot: &Boot, root: &Path) -> String {
+    let fits = |name: &str| {
+        let path = root.join("etc/sysctl.d").join(name);
+        !path.is_symlink()
+            && tunables
+                .iter()
+                .all(|tunable| boot.beats(name, tunable).is_none_or(is_administrators))
+    };
+    match NAMES.into_iter().find(|name| fits(name)) {
+        Some(name) => name.to_string(),
+        // A file that sorts after "zz-kubelet.conf": one whose name begins with that of the file is read after it.
+        None => tunables
+            .iter()
+            .filter_map(|tunable| boot.beats(NAMES[1], tunable))
+            .filter_map(|line| Some(format!("{}-kubelet.conf", line.path.file_name()?.to_str()?)))
+            .max()
+            .unwrap_or_else(|| NAMES[1].to_string()),
+    }
+}
+
+/// Whether a person may edit the file: what is below /usr/lib is a package's, what is below /run is gone at the next boot.
+fn is_administrators(line: &Assignment) -> bool {
+    ["/etc", "/usr/local"]
+        .iter()
+        .any(|folder| line.path.starts_with(folder))
+}
+
+/// The line of our own file that sets it already, and wrongly.
+fn in_file<'a>(ours: &str, boot: &'a Boot, tunable: &Tunable) -> Option<&'a Assignment> {
+    boot.assignment(tunable)
+        .filter(|line| line.explicit && line.path == Path::new(ours))
+}
+
+fn change(line: &Assignment, tunable: &Tunable) -> String {
+    let path = line.path.to_string_lossy();
+    let quoted = if path
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+    {
+        path.into_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    };
+    // The file may be a link, as /etc/sysctl.d/99-sysctl.conf is; sed would put a file in its place.
+    format!(
+        "sed -i --follow-symlinks '{}s/.*/{} = {}/' {quoted}",
+        line.line, tunable.name, tunable.expected
+    )
+}
