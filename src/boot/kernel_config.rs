@@ -19,14 +19,13 @@ impl KernelConfig {
         let Ok(release) = read_file(&root.join("proc/sys/kernel/osrelease"), &mut buffer) else {
             return Self::default();
         };
-        let release = String::from_utf8_lossy(&release).trim().to_string();
+        let release = String::from_utf8_lossy(release).trim().to_string();
         [
             format!("boot/config-{release}"),
             format!("lib/modules/{release}/config"),
         ]
         .iter()
-        .find_map(|path| read_file(&root.join(path), &mut buffer).ok())
-        .map(|config| Self::parse(&config))
+        .find_map(|path| Some(Self::parse(read_file(&root.join(path), &mut buffer).ok()?)))
         .unwrap_or_default()
     }
 

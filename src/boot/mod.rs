@@ -6,7 +6,7 @@ mod kernel_config;
 pub mod sysctl_d;
 
 use std::cell::OnceCell;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,9 @@ use kernel_config::KernelConfig;
 use sysctl_d::{Assignment, SysctlD};
 
 /// Bytes read of one file at the most; what is longer was not written by a person.
-const FILE_LIMIT: u64 = 4 << 20;
+const FILE_LIMIT: usize = 4 << 20;
+/// Bytes asked for at first, which is more than most files have.
+const FIRST_READ: usize = 4 << 10;
 
 /// What the kernel starts a tunable with, before systemd-sysctl.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,18 +66,17 @@ pub enum Origin<'a> {
 pub struct Boot {
     root: PathBuf,
     sysctl_d: SysctlD,
-    cmdline: Result<Vec<u8>, Problem>,
+    cmdline: OnceCell<Result<Vec<u8>, Problem>>,
     kernel_config: OnceCell<KernelConfig>,
 }
 
 impl Boot {
     /// Reads what there is to read below `root`; what cannot be read is a [`Problem`], never a failure.
     pub fn read(root: &Path) -> Self {
-        let path = root.join("proc/cmdline");
         Self {
             root: root.to_path_buf(),
             sysctl_d: SysctlD::read(root),
-            cmdline: read_file(&path, &mut Vec::new()).map_err(|error| Problem { path, error }),
+            cmdline: OnceCell::new(),
             kernel_config: OnceCell::new(),
         }
     }
@@ -95,7 +96,7 @@ impl Boot {
     /// Kernels that distributions build differ in two defaults; a kernel whose configuration is not to be found is taken
     /// for a mainline one.
     pub fn kernel_start(&self, tunable: &Tunable) -> Option<KernelStart> {
-        let cmdline = self.cmdline.as_ref().ok()?;
+        let cmdline = self.cmdline().as_ref().ok()?;
         Some(
             match cmdline::setting(cmdline, tunable.name, |text| taken(tunable, text)) {
                 Some((value, word)) => KernelStart {
@@ -152,14 +153,29 @@ impl Boot {
             if assigned {
                 None
             } else {
-                self.cmdline.as_ref().err()
+                self.cmdline().as_ref().err()
             }
         })
     }
 
     /// All files and folders that could not be read.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.sysctl_d.problems().chain(self.cmdline.as_ref().err())
+        self.sysctl_d
+            .problems()
+            .chain(self.cmdline().as_ref().err())
+    }
+
+    // The command line and the kernel's configuration are read only when an answer hangs on them.
+
+    fn cmdline(&self) -> &Result<Vec<u8>, Problem> {
+        self.cmdline.get_or_init(|| {
+            let path = self.root.join("proc/cmdline");
+            let mut buffer = Vec::new();
+            match read_file(&path, &mut buffer) {
+                Ok(cmdline) => Ok(cmdline.to_vec()),
+                Err(error) => Err(Problem { path, error }),
+            }
+        })
     }
 
     fn kernel_config(&self) -> &KernelConfig {
@@ -212,19 +228,28 @@ fn from_any_base(digits: &str) -> Option<i64> {
     i64::from_str_radix(digits, radix).ok()
 }
 
-/// Reads a whole file into the emptied buffer and hands that back.
-fn read_file(path: &Path, buffer: &mut Vec<u8>) -> io::Result<Vec<u8>> {
-    buffer.clear();
+/// Reads a whole file into the buffer, which is there to be used again, and hands out the part that it fills.
+fn read_file<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
     // Without O_NONBLOCK a FIFO in the place of the file would hold up the open for ever.
-    let file: File = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(path)?;
-    file.take(FILE_LIMIT + 1).read_to_end(buffer)?;
-    if buffer.len() as u64 > FILE_LIMIT {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over 4 MiB"));
+    let mut length = 0;
+    loop {
+        if length == buffer.len() {
+            if length > FILE_LIMIT {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over 4 MiB"));
+            }
+            buffer.resize((2 * length).max(FIRST_READ), 0);
+        }
+        match file.read(&mut buffer[length..]) {
+            Ok(0) => return Ok(&buffer[..length]),
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    Ok(std::mem::take(buffer))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use memchr::{memchr, memchr_iter, memchr2_iter};
+
 use super::{Problem, glob, read_file};
 use crate::tunable::TUNABLES;
 
@@ -61,26 +63,24 @@ impl SysctlD {
             problems: Vec::new(),
         };
         let mut buffer = Vec::new();
-        for (file_name, (path, kind)) in all.list(root) {
+        for (file_name, (full_path, kind)) in all.list(root) {
             if kind.is_dir() {
                 continue;
             }
             let content = if kind.is_file() || kind.is_symlink() {
-                read_file(&root.join(&path), &mut buffer)
+                read_file(&full_path, &mut buffer)
             } else {
                 Err(io::Error::other("not a regular file"))
             };
+            let path = full_path.strip_prefix(root).unwrap_or(&full_path);
             match content {
-                Ok(content) => {
-                    all.add_file(&file_name, &path, &content);
-                    buffer = content;
-                }
+                Ok(content) => all.add_file(&file_name, path, content),
                 // What is a folder is one for systemd too.
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
                 // A link that leads nowhere hides a file of the same name and sets nothing. One that leads to itself does
                 // so up to systemd 257, while 262 reads the file behind it: that is a problem, as the answer is not known.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => all.add_problem(file_name, &path, error),
+                Err(error) => all.add_problem(file_name, path, error),
             }
         }
         all
@@ -163,7 +163,7 @@ impl SysctlD {
                     && !files.contains_key(&name)
                     && let Ok(kind) = entry.file_type()
                 {
-                    files.insert(name.clone(), (Path::new(folder).join(name), kind));
+                    files.insert(name, (entry.path(), kind));
                 }
             }
         }
@@ -171,12 +171,19 @@ impl SysctlD {
     }
 
     fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
-        for (number, line) in content.split(|&byte| byte == b'\n').enumerate() {
+        let ends = memchr_iter(b'\n', content).chain([content.len()]);
+        let mut start = 0;
+        for (number, end) in ends.enumerate() {
+            let line = &content[start..end];
+            start = end + 1;
             if line.len() >= LINE_LIMIT {
                 return;
             }
             // systemd ends a line at a carriage return and at a NUL too.
-            for part in line.split(|byte| matches!(byte, b'\r' | 0)) {
+            let mut part_start = 0;
+            for part_end in memchr2_iter(b'\r', 0, line).chain([line.len()]) {
+                let part = &line[part_start..part_end];
+                part_start = part_end + 1;
                 if let Some((key, value)) = parse(part) {
                     self.add_option(Setting {
                         exclusion: value.is_none(),
@@ -239,7 +246,7 @@ fn parse(line: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
     if matches!(line.first(), None | Some(b'#' | b';')) {
         return None;
     }
-    let (name, value) = match line.iter().position(|&byte| byte == b'=') {
+    let (name, value) = match memchr(b'=', line) {
         Some(at) => (&line[..at], Some(strip(&line[at + 1..]))),
         None if line[0] == b'-' => (line, None),
         None => return None,
@@ -257,18 +264,19 @@ fn parse(line: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
     concerns.then_some((key, value))
 }
 
-/// Tells most names of other tunables apart without making anything of them.
+/// Tells most names of other tunables apart by their first and last letters, without making anything of them.
 fn might_concern(name: &[u8]) -> bool {
-    glob::is_pattern(name)
-        || TUNABLES.iter().any(|tunable| {
-            let last = tunable
-                .name
-                .rsplit('.')
-                .next()
-                .unwrap_or_default()
-                .as_bytes();
-            name.windows(last.len()).any(|window| window == last)
-        })
+    let is_separator = |byte: &u8| matches!(byte, b'.' | b'/');
+    let Some(first) = name.iter().find(|byte| !is_separator(byte)) else {
+        return false;
+    };
+    if matches!(first, b'*' | b'?' | b'[' | b'\\') {
+        return true;
+    }
+    let last = name.iter().rfind(|byte| !is_separator(byte));
+    let mut rows = TUNABLES.iter().map(|tunable| tunable.name.as_bytes());
+    rows.clone().any(|row| row.first() == Some(first))
+        && (glob::is_pattern(name) || rows.any(|row| row.last() == last))
 }
 
 /// The name with slashes: the first separator decides whether dots or slashes separate, and the other is then a part of
