@@ -1,0 +1,39 @@
+//! The report on a real terminal, which `script` makes: colour there and nowhere else, and nothing wraps.
+
+mod support;
+
+use std::process::Command;
+
+use support::{BINARY, not_run};
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let on_terminal = |environment: &[(&str, &str)]| {
+        Command::new("script")
+            .args(["--quiet", "--return", "--command", BINARY, "/dev/null"])
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm")
+            .envs(environment.iter().copied())
+            .output()
+    };
+    let Ok(output) = on_terminal(&[]) else {
+        return not_run(
+            "colour_is_for_terminals_that_want_it",
+            "script is not installed",
+        );
+    };
+    let coloured = String::from_utf8(output.stdout).unwrap();
+    assert!(coloured.contains("\x1b["), "{coloured:?}");
+    for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = on_terminal(&[environment]).unwrap().stdout;
+        let plain = String::from_utf8(plain).unwrap();
+        assert!(plain.starts_with("SYSCTL "), "{environment:?}: {plain:?}");
+        assert!(!plain.contains('\x1b'), "{environment:?}: {plain:?}");
+        // Commands stand on lines of their own, behind four spaces, and are as long as they are.
+        for line in plain.lines().filter(|line| !line.starts_with("    ")) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+    let piped = Command::new(BINARY).output().unwrap().stdout;
+    assert!(!piped.contains(&0x1b), "{}", piped.escape_ascii());
+}
