@@ -12,6 +12,8 @@ pub enum Behavior {
     Warn,
     /// A mismatch is corrected.
     Modify,
+    /// Kubelet will correct a mismatch itself, if it can.
+    AsKubelet,
 }
 
 /// What was found of one tunable.
@@ -21,6 +23,11 @@ pub enum Outcome {
     AsExpected,
     /// It has another value.
     Mismatch {
+        /// The value it has.
+        actual: i64,
+    },
+    /// It has another value, which kubelet will overwrite.
+    Overruled {
         /// The value it has.
         actual: i64,
     },
@@ -70,6 +77,10 @@ pub fn check(proc_sys: &ProcSys, behavior: Behavior) -> Verdict {
                 Ok(actual) => match behavior {
                     Behavior::Error | Behavior::Warn => Outcome::Mismatch { actual },
                     Behavior::Modify => modify(proc_sys, tunable, actual),
+                    Behavior::AsKubelet => match proc_sys.could_write(tunable.name) {
+                        Ok(()) => Outcome::Overruled { actual },
+                        Err(error) => Outcome::Unwritable { actual, error },
+                    },
                 },
             };
             Finding { tunable, outcome }

@@ -12,7 +12,7 @@ use crate::check::Behavior;
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --modify] [-- KUBELET [ARGUMENT]...]",
+    override_usage = "kubelet-tunables [--warn | --modify | --strict] [-- KUBELET [ARGUMENT]...]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
@@ -24,7 +24,11 @@ pub struct Cli {
     #[arg(long)]
     modify: bool,
 
-    /// Kubelet's own command line after `--`, its first word the program
+    /// Call a wrong value an error whatever kubelet is told
+    #[arg(long, conflicts_with_all = ["warn", "modify"])]
+    strict: bool,
+
+    /// Kubelet's own command line after `--`, its first word the program; a word $NAME stands for that variable's words
     #[arg(last = true, value_name = "KUBELET")]
     kubelet: Vec<OsString>,
 }
@@ -42,7 +46,9 @@ kubelet as ExecStartPre= of kubelet.service, and by hand whenever you like.
   kernel.panic               10        kernel.keys.root_maxbytes  25000000";
 
 const AFTER_HELP: &str = "\
-Without --warn or --modify a wrong value is an error, and nothing is changed.
+Without these a wrong value is an error, and nothing is changed. Behind `--` it is
+an error only if this kubelet has protectKernelDefaults on, by its flags or its
+configuration files: one that has it off sets the six itself.
 
 Exit codes:
    0  kubelet's check will pass (or --warn, and a value is wrong)
@@ -56,15 +62,22 @@ Examples:
   kubelet-tunables --modify    put the wrong values right until the next boot";
 
 impl Cli {
-    /// How a mismatch is to be treated.
-    pub fn behavior(&self) -> Behavior {
+    /// How a mismatch is to be treated; none where kubelet's command line is to decide.
+    pub fn behavior(&self) -> Option<Behavior> {
         if self.modify {
-            Behavior::Modify
+            Some(Behavior::Modify)
         } else if self.warn {
-            Behavior::Warn
+            Some(Behavior::Warn)
+        } else if self.strict || self.kubelet.is_empty() {
+            Some(Behavior::Error)
         } else {
-            Behavior::Error
+            None
         }
+    }
+
+    /// Kubelet's command line, its first word the program; empty where there is none.
+    pub fn kubelet(&self) -> &[OsString] {
+        &self.kubelet
     }
 }
 
@@ -88,11 +101,15 @@ mod tests {
     #[test]
     fn flags_choose_the_behavior() {
         for (arguments, behavior) in [
-            (&[][..], Behavior::Error),
-            (&["--warn"], Behavior::Warn),
-            (&["--modify"], Behavior::Modify),
-            (&["--", "kubelet", "--modify"], Behavior::Error),
-            (&["--warn", "--", "kubelet", "--warn"], Behavior::Warn),
+            (&[][..], Some(Behavior::Error)),
+            (&["--warn"], Some(Behavior::Warn)),
+            (&["--modify"], Some(Behavior::Modify)),
+            (&["--strict"], Some(Behavior::Error)),
+            (&["--"], Some(Behavior::Error)),
+            (&["--", "kubelet"], None),
+            (&["--", "kubelet", "--modify"], None),
+            (&["--strict", "--", "kubelet"], Some(Behavior::Error)),
+            (&["--warn", "--", "kubelet", "--warn"], Some(Behavior::Warn)),
         ] {
             let cli = parse(arguments).unwrap_or_else(|kind| panic!("{arguments:?}: {kind:?}"));
             assert_eq!(cli.behavior(), behavior, "{arguments:?}");
@@ -104,6 +121,7 @@ mod tests {
         for (arguments, kind) in [
             (&["--warn", "--modify"][..], ErrorKind::ArgumentConflict),
             (&["--modify", "--warn"], ErrorKind::ArgumentConflict),
+            (&["--strict", "--warn"], ErrorKind::ArgumentConflict),
             (&["--wran"], ErrorKind::UnknownArgument),
             (&["kubelet"], ErrorKind::UnknownArgument),
             (&["--warn=yes"], ErrorKind::TooManyValues),

@@ -33,7 +33,9 @@ impl Exit {
 
     fn of(outcome: &Outcome, behavior: Behavior) -> Self {
         match outcome {
-            Outcome::AsExpected | Outcome::Modified { .. } => Self::Success,
+            Outcome::AsExpected | Outcome::Modified { .. } | Outcome::Overruled { .. } => {
+                Self::Success
+            }
             Outcome::Mismatch { .. } if behavior == Behavior::Warn => Self::Success,
             Outcome::Mismatch { .. } => Self::Config,
             Outcome::Unreadable(_) => Self::Io,

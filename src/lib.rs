@@ -9,13 +9,14 @@
 //!   changes the exit code.
 //! - What it has to say is said on one stream or another; where nobody reads, the exit code still tells.
 //!
-//! The modules depend on each other in one direction: the program on [`cli`], [`check`], [`boot`], [`report`] and
-//! [`exit`]; [`report`] on [`check`] and [`boot`]; all on [`tunable`] and [`sysctl`], which know nothing of the others. Logic returns values; only [`report`] speaks.
+//! The modules depend on each other in one direction: the program on [`cli`], [`kubelet`], [`check`], [`boot`],
+//! [`report`] and [`exit`]; [`report`] on [`check`] and [`boot`]; all on [`tunable`] and [`sysctl`], which know nothing of the others. Logic returns values; only [`report`] speaks.
 
 pub mod boot;
 pub mod check;
 pub mod cli;
 pub mod exit;
+pub mod kubelet;
 pub mod report;
 pub mod sysctl;
 pub mod tunable;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ContextKind;
 use kubelet_tunables::boot::Boot;
-use kubelet_tunables::check::check;
+use kubelet_tunables::check::{Behavior, check};
 use kubelet_tunables::cli::Cli;
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::report::{Audience, Report, Stream, say_usage};
+use kubelet_tunables::kubelet::{Protection, expand, protection};
+use kubelet_tunables::report::{Audience, Report, Stream, say_kubelet_fails, say_usage};
 use kubelet_tunables::sysctl::ProcSys;
 
 fn main() -> ExitCode {
@@ -19,11 +20,42 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(answer) => return answer_to_usage(answer, audience, root).into(),
     };
-    let verdict = check(&ProcSys::new(root), cli.behavior());
+    let (behavior, ground) = match cli.behavior() {
+        Some(behavior) => (behavior, None),
+        None => match as_kubelet(&cli, root) {
+            Ok((behavior, ground)) => (behavior, Some(ground)),
+            Err(why) => {
+                say_kubelet_fails(&why, audience);
+                return Exit::Success.into();
+            }
+        },
+    };
+    let verdict = check(&ProcSys::new(root), behavior);
     let exit = Exit::from(&verdict);
     let boot = Boot::read(root);
-    Report::new(&verdict, &boot, audience, root).say(root);
+    Report::new(&verdict, &boot, ground.as_deref(), audience, root).say(root);
     exit.into()
+}
+
+/// How a mismatch is to be treated and on what ground, or why kubelet will fail before it looks at its tunables.
+fn as_kubelet(cli: &Cli, root: &Path) -> Result<(Behavior, String), String> {
+    let command_line = expand(cli.kubelet(), |name| std::env::var_os(name));
+    match protection(root, &command_line) {
+        Protection::On(ground) => Ok((
+            Behavior::Error,
+            format!("protectKernelDefaults is true {ground}"),
+        )),
+        Protection::Off(ground) => Ok((
+            Behavior::AsKubelet,
+            format!("protectKernelDefaults is false {ground}"),
+        )),
+        // As if it were on: a kubelet that is stopped says why, one that dies does not.
+        Protection::Unknown(why) => Ok((
+            Behavior::Error,
+            format!("whether protectKernelDefaults is on is not known ({why})"),
+        )),
+        Protection::Fails(why) => Err(why),
+    }
 }
 
 /// Says clap's help, version or complaint.

@@ -75,6 +75,23 @@ impl ProcSys {
         })
     }
 
+    /// Whether the tunable of the dotted `name` could be written: it is opened for that, and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened for writing, as in a container or without being root.
+    pub fn could_write(&self, name: &str) -> Result<(), SysctlError> {
+        let path = self.path(name);
+        match open_to_write(&path, false) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(SysctlError::Io {
+                operation: Operation::OpenToWrite,
+                path,
+                source,
+            }),
+        }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.base.join(name.replace('.', "/"))
     }

@@ -334,6 +334,10 @@ impl Random {
                     "kernel/\\panic*",
                     "vm.panic_on_???",
                     "kernel.*panic*",
+                    "{vm,kernel}.panic*",
+                    "kernel.{panic,x}*",
+                    "kernel.{panic,panic_on_oops}",
+                    "kernel.p{an,e{x,y}}?c",
                     "-kernel.p*",
                 ])
                 .to_string(),

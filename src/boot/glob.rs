@@ -5,8 +5,49 @@ pub(super) fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
+/// Alternatives tried of one pattern at the most: `{,}{,}{,}...` has as many as one likes.
+const ALTERNATIVES: usize = 1024;
+
 /// Whether the pattern names the path, both without a leading slash.
 pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
+    let mut waiting = vec![pattern.to_vec()];
+    for _ in 0..ALTERNATIVES {
+        let Some(pattern) = waiting.pop() else {
+            break;
+        };
+        match alternatives(&pattern) {
+            Some(alternatives) => waiting.extend(alternatives),
+            None if matches_path(&pattern, path) => return true,
+            None => {}
+        }
+    }
+    false
+}
+
+/// The pattern with the first pair of braces replaced by each of what it holds (`GLOB_BRACE`).
+fn alternatives(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let start = pattern.iter().position(|&byte| byte == b'{')?;
+    let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
+    for (at, byte) in pattern.iter().enumerate().skip(start) {
+        match byte {
+            b'{' => depth += 1,
+            b',' if depth == 1 => {
+                parts.push(&pattern[from..at]);
+                from = at + 1;
+            }
+            b'}' if depth == 1 => {
+                parts.push(&pattern[from..at]);
+                let whole = |part| [&pattern[..start], part, &pattern[at + 1..]].concat();
+                return Some(parts.into_iter().map(whole).collect());
+            }
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+fn matches_path(pattern: &[u8], path: &[u8]) -> bool {
     let mut patterns = pattern.split(|&byte| byte == b'/');
     let mut parts = path.split(|&byte| byte == b'/');
     loop {
@@ -158,6 +199,11 @@ mod tests {
             ("kernel/panic/*", false),
             ("kernel/**", true),
             ("kernel/", false),
+            ("kernel/{panic,x}*", true),
+            ("{vm,kernel}/p?nic", true),
+            ("kernel/{p{a,e}n,x}i*", true),
+            ("kernel/{x,y}*", false),
+            ("kernel/{panic*", false),
         ];
         for (pattern, expected) in cases {
             assert_eq!(

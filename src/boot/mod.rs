@@ -209,7 +209,7 @@ pub fn taken(tunable: &Tunable, text: &[u8]) -> Option<i64> {
     let value = if negative { -magnitude } else { magnitude };
     let range = match tunable.name {
         "vm.overcommit_memory" | "vm.panic_on_oom" => 0..=2,
-        "kernel.keys.root_maxkeys" | "kernel.keys.root_maxbytes" => 0..=i64::from(i32::MAX),
+        "kernel.keys.root_maxkeys" | "kernel.keys.root_maxbytes" => 1..=i64::from(i32::MAX),
         _ => i64::from(i32::MIN)..=i64::from(i32::MAX),
     };
     range.contains(&value).then_some(value)
@@ -288,6 +288,7 @@ mod tests {
             (overcommit, "3", None),
             (overcommit, "-1", None),
             (maxkeys, "1000000", Some(1_000_000)),
+            (maxkeys, "0", None),
             (maxkeys, "-1", None),
         ];
         for (tunable, text, value) in cases {

@@ -270,7 +270,7 @@ fn might_concern(name: &[u8]) -> bool {
     let Some(first) = name.iter().find(|byte| !is_separator(byte)) else {
         return false;
     };
-    if matches!(first, b'*' | b'?' | b'[' | b'\\') {
+    if matches!(first, b'*' | b'?' | b'[' | b'{' | b'\\') {
         return true;
     }
     let last = name.iter().rfind(|byte| !is_separator(byte));

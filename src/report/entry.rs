@@ -20,6 +20,8 @@ pub enum Kind {
     Refused,
     /// A tunable is right now and will be wrong after the next boot.
     Forecast,
+    /// A tunable is wrong, and kubelet will overwrite it.
+    Overruled,
     /// What it all comes to.
     Summary,
     /// The command line was not understood.
@@ -28,12 +30,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Mismatch,
         Self::Corrected,
         Self::Unknown,
         Self::Refused,
         Self::Forecast,
+        Self::Overruled,
         Self::Summary,
         Self::Usage,
     ];
@@ -46,6 +49,7 @@ impl Kind {
             Self::Unknown => "7c1e5969e4df44f58d5a4327310d4225",
             Self::Refused => "6deeaea080a943219e4e3388521f7043",
             Self::Forecast => "ba18d82616034cf6aa5c4976d3c2f2b3",
+            Self::Overruled => "37a06e56c94449398c2f9aaff160cdd6",
             Self::Summary => "cb435368eee841a889e1e3c57e2c91dd",
             Self::Usage => "7db50ba7e81e4f2193d2a597d547b172",
         }
@@ -91,9 +95,10 @@ impl Entry {
                 (Kind::Forecast, Level::Warn, forecast)
             }
             Outcome::Mismatch { actual } => {
-                let level = match behavior {
-                    Behavior::Warn => Level::Warn,
-                    Behavior::Error | Behavior::Modify => Level::Error,
+                let level = if behavior == Behavior::Warn {
+                    Level::Warn
+                } else {
+                    Level::Error
                 };
                 let origin = boot.origin(tunable, *actual);
                 fields.push(("SYSCTL_ACTUAL", actual.to_string()));
@@ -124,6 +129,19 @@ impl Entry {
                     format!("{name} was {from}, is now {needed} as kubelet needs, {lasting}"),
                 )
             }
+            Outcome::Overruled { actual } => {
+                let origin = boot.origin(tunable, *actual);
+                fields.push(("SYSCTL_ACTUAL", actual.to_string()));
+                fields.extend(origin::short(&origin).map(|source| ("SYSCTL_SOURCE", source)));
+                let origin = origin::sentence(&origin, tunable, *actual);
+                (
+                    Kind::Overruled,
+                    Level::Info,
+                    format!(
+                        "{name} is {actual}, kubelet will set it to {needed} as protectKernelDefaults is off ({origin})"
+                    ),
+                )
+            }
             Outcome::Unreadable(error) => {
                 fields.push(("SYSCTL_ERROR", error.to_string()));
                 (
@@ -141,7 +159,7 @@ impl Entry {
                     Kind::Refused,
                     Level::Error,
                     format!(
-                        "{name} is {actual}, kubelet needs {needed}, and it could not be changed: {error}"
+                        "{name} is {actual}, kubelet needs {needed}, and it cannot be changed: {error}"
                     ),
                 )
             }
@@ -198,6 +216,7 @@ mod tests {
             Outcome::AsExpected,
             Outcome::Mismatch { actual: 0 },
             Outcome::Modified { from: 0 },
+            Outcome::Overruled { actual: 0 },
             Outcome::Unreadable(error()),
             Outcome::Unwritable {
                 actual: 0,

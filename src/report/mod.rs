@@ -15,7 +15,7 @@ use std::path::Path;
 use log::Level;
 
 use crate::boot::Boot;
-use crate::check::Verdict;
+use crate::check::{Behavior, Verdict};
 use entry::Entry;
 use origin::NextBoot;
 use summary::Summary;
@@ -65,11 +65,23 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// Puts the verdict and what the next boot will make of it into words for this audience; `root` is where /etc is.
-    pub fn new(verdict: &'a Verdict, boot: &Boot, audience: Audience, root: &Path) -> Self {
+    ///
+    /// The `ground` says what kubelet was told, such as "protectKernelDefaults is true in /var/lib/kubelet/config.yaml:14".
+    pub fn new(
+        verdict: &'a Verdict,
+        boot: &Boot,
+        ground: Option<&str>,
+        audience: Audience,
+        root: &Path,
+    ) -> Self {
         let next: Vec<_> = verdict
             .findings
             .iter()
-            .map(|finding| NextBoot::of(finding.tunable, boot))
+            .map(|finding| match verdict.behavior {
+                // Whatever the boot sets, kubelet sets it right when it starts.
+                Behavior::AsKubelet => NextBoot::Right,
+                _ => NextBoot::of(finding.tunable, boot),
+            })
             .collect();
         let entries: Vec<_> = verdict
             .findings
@@ -77,7 +89,7 @@ impl<'a> Report<'a> {
             .zip(&next)
             .filter_map(|(finding, next)| Entry::of(finding, next, verdict.behavior, boot))
             .collect();
-        let summary = Summary::of(verdict, &next, boot, &entries, audience, root);
+        let summary = Summary::of(verdict, &next, boot, &entries, ground, audience, root);
         Self {
             verdict,
             next,
@@ -98,10 +110,22 @@ impl<'a> Report<'a> {
             Audience::Service { .. } if !self.summary.matters => {}
             Audience::Service { journal } => {
                 let mut entries = self.entries;
-                entries.push(self.summary.entry());
+                // A kubelet that starts and sees to everything needs no more words.
+                if !entries.iter().all(|entry| entry.kind == Kind::Overruled) {
+                    entries.push(self.summary.entry());
+                }
                 service::say(entries, self.summary.status, journal, root);
             }
         }
+    }
+}
+
+/// Tells a person that kubelet will fail by itself; in the journal kubelet's own message is the one to be read.
+pub fn say_kubelet_fails(why: &str, audience: Audience) {
+    if audience == Audience::Person {
+        Stream::Stdout.print(&format!(
+            "kubelet will fail by itself before it looks at its kernel tunables:\n{why}\n"
+        ));
     }
 }
 

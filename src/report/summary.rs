@@ -34,6 +34,7 @@ impl Summary {
         next: &[NextBoot],
         boot: &Boot,
         entries: &[Entry],
+        ground: Option<&str>,
         audience: Audience,
         root: &Path,
     ) -> Self {
@@ -46,7 +47,7 @@ impl Summary {
                 .map(|entry| entry.level)
                 .min()
                 .unwrap_or(Level::Warn),
-            verdict: tally.verdict(exit, audience) + &doubt(&tally, next),
+            verdict: tally.verdict(exit, ground, audience) + &doubt(&tally, next),
             remedies: remedy::of(verdict, next, boot, root),
             status: (exit != Exit::Success).then(|| status(&verdict.findings, &tally, boot)),
         }
@@ -75,6 +76,7 @@ struct Tally {
     refused: usize,
     unknown: usize,
     corrected: usize,
+    overruled: usize,
     /// Right now, but not after the next boot.
     passing: usize,
     /// Nobody knows what the next boot makes of it.
@@ -89,6 +91,7 @@ impl Tally {
             refused: 0,
             unknown: 0,
             corrected: 0,
+            overruled: 0,
             passing: 0,
             doubtful: 0,
         };
@@ -101,6 +104,7 @@ impl Tally {
                 Outcome::Unwritable { .. } => tally.refused += 1,
                 Outcome::Unreadable(_) => tally.unknown += 1,
                 Outcome::Modified { .. } => tally.corrected += 1,
+                Outcome::Overruled { .. } => tally.overruled += 1,
             }
         }
         tally
@@ -111,19 +115,34 @@ impl Tally {
     }
 
     /// What the reader wants to know first: whether kubelet starts.
-    fn verdict(&self, exit: Exit, audience: Audience) -> String {
+    fn verdict(&self, exit: Exit, ground: Option<&str>, audience: Audience) -> String {
         let (all, corrected) = (self.all, self.corrected);
+        let because = ground.map_or(String::new(), |ground| format!(", and {ground}"));
         if self.amiss() > 0 {
             let amiss = self.what_is_amiss();
-            return match (audience, exit) {
-                (Audience::Person, _) => {
+            return match (audience, exit, ground) {
+                (Audience::Person, _, None) => {
                     format!("{amiss}: with protectKernelDefaults on, kubelet does not start here")
                 }
-                (Audience::Service { .. }, Exit::Success) => {
+                (Audience::Person, ..) => format!("{amiss}{because}: kubelet does not start here"),
+                (Audience::Service { .. }, Exit::Success, _) => {
                     format!("kubelet is started all the same (--warn), though {amiss}")
                 }
-                (Audience::Service { .. }, _) => format!("kubelet is not started: {amiss}"),
+                (Audience::Service { .. }, ..) => {
+                    format!("kubelet is not started: {amiss}{because}")
+                }
             };
+        }
+        if self.overruled > 0 {
+            let differ = if self.overruled == 1 {
+                "differs"
+            } else {
+                "differ"
+            };
+            return format!(
+                "{} of {all} kernel tunables {differ} from what kubelet needs{because}: kubelet starts, and sets them itself",
+                self.overruled
+            );
         }
         let (passing, doubtful) = (self.passing, self.doubtful);
         match (corrected, passing, doubtful) {
@@ -148,7 +167,7 @@ impl Tally {
         let mut words = String::new();
         for (count, what) in [
             (self.wrong, "wrong"),
-            (self.refused, "wrong and could not be changed"),
+            (self.refused, "wrong and cannot be changed"),
             (self.unknown, "not known"),
         ] {
             if count == 0 {
@@ -185,14 +204,14 @@ fn status(findings: &[Finding], tally: &Tally, boot: &Boot) -> String {
         let name = finding.tunable.name;
         let needed = finding.tunable.expected;
         match &finding.outcome {
-            Outcome::AsExpected | Outcome::Modified { .. } => None,
+            Outcome::AsExpected | Outcome::Modified { .. } | Outcome::Overruled { .. } => None,
             Outcome::Mismatch { actual } => {
                 let source = origin::short(&boot.origin(finding.tunable, *actual));
                 let source = source.map_or(String::new(), |source| format!(" ({source})"));
                 Some(format!("{name} is {actual}, needs {needed}{source}"))
             }
             Outcome::Unwritable { actual, .. } => Some(format!(
-                "{name} is {actual}, needs {needed}, and could not be changed"
+                "{name} is {actual}, needs {needed}, and cannot be changed"
             )),
             Outcome::Unreadable(_) => Some(format!("{name} could not be read or understood")),
         }

@@ -77,6 +77,9 @@ impl Row {
             Outcome::Mismatch { actual } | Outcome::Unwritable { actual, .. } => {
                 (actual.to_string(), false, "wrong".to_string())
             }
+            Outcome::Overruled { actual } => {
+                (actual.to_string(), true, "kubelet sets it".to_string())
+            }
             Outcome::Unreadable(_) => ("?".to_string(), false, "not known".to_string()),
         };
         Self {

@@ -1,0 +1,165 @@
+//! Owns what kubelet was told: its arguments and its configuration files, down to protectKernelDefaults.
+
+mod arguments;
+mod config;
+mod words;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use arguments::Arguments;
+use config::{Refusal, Value};
+
+pub use words::expand;
+
+/// Bytes read of one configuration file at the most; kubeadm writes about a thousand.
+const FILE_LIMIT: u64 = 2 << 20;
+
+/// What kubelet will do about its tunables.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// protectKernelDefaults is true: a tunable that differs is kubelet's death.
+    On(Ground),
+    /// It is false: kubelet sets the tunables itself.
+    Off(Ground),
+    /// Kubelet will fail by itself before it looks at them, and say why.
+    Fails(String),
+    /// It cannot be known, and why.
+    Unknown(String),
+}
+
+/// Where protectKernelDefaults gets its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// Nothing says anything.
+    Default,
+    /// A flag, word for word.
+    Flag(String),
+    /// A line of a file, counted from 1.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+    },
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => write!(f, "by default"),
+            Self::Flag(word) => write!(f, "by kubelet's flag {word}"),
+            Self::File { path, line } => write!(f, "in {}:{line}", path.display()),
+        }
+    }
+}
+
+/// What a kubelet of this command line, whose first word is the program, will do about its tunables.
+///
+/// The flag beats `--config-dir`, which beats `--config`. Source: `NewKubeletCommand` in kubernetes'
+/// `cmd/kubelet/app/server.go`.
+pub fn protection(root: &Path, command_line: &[OsString]) -> Protection {
+    match settle(root, command_line) {
+        Ok((true, ground)) => Protection::On(ground),
+        Ok((false, ground)) => Protection::Off(ground),
+        Err(protection) => protection,
+    }
+}
+
+fn settle(root: &Path, command_line: &[OsString]) -> Result<(bool, Ground), Protection> {
+    let arguments = Arguments::parse(command_line).map_err(Protection::Fails)?;
+    let mut files = Vec::new();
+    if let Some(config) = arguments.config {
+        files.push(absolute(&config));
+    }
+    if let Some(folder) = arguments.config_dir {
+        walk(root, &absolute(&folder), &mut files)?;
+    }
+    let mut settled = (false, Ground::Default);
+    for path in files {
+        let content = read(root, &path)?;
+        let value = config::parse(&content).map_err(|refusal| match refusal {
+            Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
+            Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
+        })?;
+        match value {
+            Value::Absent => {}
+            Value::Null => settled = (false, Ground::Default),
+            Value::Bool(value, line) => settled = (value, Ground::File { path, line }),
+        }
+    }
+    Ok(match arguments.flag {
+        Some((value, word)) => (value, Ground::Flag(word)),
+        None => settled,
+    })
+}
+
+/// Kubelet's working directory is /.
+fn absolute(path: &std::ffi::OsStr) -> PathBuf {
+    Path::new("/").join(path)
+}
+
+fn under(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Adds the files that end in `.conf`, folder by folder in the order of their names.
+fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Protection> {
+    let trouble = |error| trouble(folder, &error);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(under(root, folder)).map_err(trouble)? {
+        entries.push(entry.map_err(trouble)?);
+    }
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = folder.join(entry.file_name());
+        if entry.file_type().map_err(trouble)?.is_dir() {
+            walk(root, &path, files)?;
+        } else if entry.file_name().as_bytes().ends_with(b".conf") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
+    let mut content = Vec::new();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(under(root, path))
+        .map_err(|error| trouble(path, &error))?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(Protection::Fails(format!(
+            "{} is not a regular file",
+            path.display()
+        )));
+    }
+    file.take(FILE_LIMIT + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| trouble(path, &error))?;
+    if content.len() as u64 > FILE_LIMIT {
+        return Err(Protection::Unknown(format!(
+            "{} is longer than 2 MiB",
+            path.display()
+        )));
+    }
+    Ok(content)
+}
+
+/// What kubelet, which is root, cannot read either makes it fail; what only we may not read is not known.
+fn trouble(path: &Path, error: &io::Error) -> Protection {
+    let why = format!("{} could not be read: {error}", path.display());
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        Protection::Unknown(why)
+    } else {
+        Protection::Fails(why)
+    }
+}
