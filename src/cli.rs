@@ -1,6 +1,6 @@
 //! Owns what may be said on the command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::Parser;
 
@@ -12,7 +12,7 @@ use crate::check::Behavior;
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --modify | --strict] [-- KUBELET [ARGUMENT]...]",
+    override_usage = "kubelet-tunables [--warn | --modify | --strict]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
@@ -27,6 +27,10 @@ pub struct Cli {
     /// Call a wrong value an error whatever kubelet is told
     #[arg(long, conflicts_with_all = ["warn", "modify"])]
     strict: bool,
+
+    /// Judge as the kubelet that this unit starts, such as kubelet.service
+    #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
+    unit: Option<OsString>,
 
     /// Kubelet's own command line after `--`, its first word the program; a word $NAME stands for that variable's words
     #[arg(last = true, value_name = "KUBELET")]
@@ -59,6 +63,8 @@ Exit codes:
 
 Examples:
   kubelet-tunables             look, and exit non-zero when a value is wrong
+  kubelet-tunables --unit kubelet.service
+                               what the gate says of this node's kubelet
   kubelet-tunables --modify    put the wrong values right until the next boot";
 
 impl Cli {
@@ -68,11 +74,16 @@ impl Cli {
             Some(Behavior::Modify)
         } else if self.warn {
             Some(Behavior::Warn)
-        } else if self.strict || self.kubelet.is_empty() {
+        } else if self.strict || (self.kubelet.is_empty() && self.unit.is_none()) {
             Some(Behavior::Error)
         } else {
             None
         }
+    }
+
+    /// The unit to ask for kubelet's command line.
+    pub fn unit(&self) -> Option<&OsStr> {
+        self.unit.as_deref()
     }
 
     /// Kubelet's command line, its first word the program; empty where there is none.
@@ -106,6 +117,8 @@ mod tests {
             (&["--modify"], Some(Behavior::Modify)),
             (&["--strict"], Some(Behavior::Error)),
             (&["--"], Some(Behavior::Error)),
+            (&["--unit", "kubelet.service"], None),
+            (&["--unit=kubelet", "--strict"], Some(Behavior::Error)),
             (&["--", "kubelet"], None),
             (&["--", "kubelet", "--modify"], None),
             (&["--strict", "--", "kubelet"], Some(Behavior::Error)),
@@ -122,6 +135,10 @@ mod tests {
             (&["--warn", "--modify"][..], ErrorKind::ArgumentConflict),
             (&["--modify", "--warn"], ErrorKind::ArgumentConflict),
             (&["--strict", "--warn"], ErrorKind::ArgumentConflict),
+            (
+                &["--unit=kubelet", "--", "kubelet"],
+                ErrorKind::ArgumentConflict,
+            ),
             (&["--wran"], ErrorKind::UnknownArgument),
             (&["kubelet"], ErrorKind::UnknownArgument),
             (&["--warn=yes"], ErrorKind::TooManyValues),

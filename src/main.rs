@@ -1,5 +1,6 @@
 //! Wires arguments, verdict, report and exit code.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{Behavior, check};
 use kubelet_tunables::cli::Cli;
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::kubelet::{Protection, expand, protection};
+use kubelet_tunables::kubelet::{Protection, expand, protection, unit};
 use kubelet_tunables::report::{Audience, Report, Stream, say_kubelet_fails, say_usage};
 use kubelet_tunables::sysctl::ProcSys;
 
@@ -22,11 +23,15 @@ fn main() -> ExitCode {
     };
     let (behavior, ground) = match cli.behavior() {
         Some(behavior) => (behavior, None),
-        None => match as_kubelet(&cli, root) {
-            Ok((behavior, ground)) => (behavior, Some(ground)),
-            Err(why) => {
+        None => match told(&cli, root).map(|command_line| as_kubelet(&command_line, root)) {
+            Ok(Ok((behavior, ground))) => (behavior, Some(ground)),
+            Ok(Err(why)) => {
                 say_kubelet_fails(&why, audience);
                 return Exit::Success.into();
+            }
+            Err(error) => {
+                Stream::Stderr.print(&format!("error: {error:#}\n"));
+                return Exit::Io.into();
             }
         },
     };
@@ -37,10 +42,17 @@ fn main() -> ExitCode {
     exit.into()
 }
 
+/// Kubelet's command line, as it stands behind `--` or in the unit.
+fn told(cli: &Cli, root: &Path) -> anyhow::Result<Vec<OsString>> {
+    match cli.unit() {
+        Some(unit) => unit::command_line(root, unit),
+        None => Ok(expand(cli.kubelet(), |name| std::env::var_os(name))),
+    }
+}
+
 /// How a mismatch is to be treated and on what ground, or why kubelet will fail before it looks at its tunables.
-fn as_kubelet(cli: &Cli, root: &Path) -> Result<(Behavior, String), String> {
-    let command_line = expand(cli.kubelet(), |name| std::env::var_os(name));
-    match protection(root, &command_line) {
+fn as_kubelet(command_line: &[OsString], root: &Path) -> Result<(Behavior, String), String> {
+    match protection(root, command_line) {
         Protection::On(ground) => Ok((
             Behavior::Error,
             format!("protectKernelDefaults is true {ground}"),

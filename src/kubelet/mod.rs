@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+pub mod unit;
 mod words;
 
 use std::ffi::OsString;
