@@ -20,7 +20,7 @@ pub struct Cli {
     #[arg(long, conflicts_with = "modify")]
     warn: bool,
 
-    /// Correct each wrong value now (needs root; lasts until the next boot)
+    /// Correct each wrong value until the next boot (needs root)
     #[arg(long)]
     modify: bool,
 
@@ -28,11 +28,11 @@ pub struct Cli {
     #[arg(long, conflicts_with_all = ["warn", "modify"])]
     strict: bool,
 
-    /// Judge as the kubelet that this unit starts, such as kubelet.service
+    /// Judge as the kubelet that this unit starts (needs root)
     #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
     unit: Option<OsString>,
 
-    /// Kubelet's own command line after `--`, its first word the program; a word $NAME stands for that variable's words
+    /// Kubelet's own command line, its first word the program
     #[arg(last = true, value_name = "KUBELET")]
     kubelet: Vec<OsString>,
 }
@@ -50,9 +50,10 @@ kubelet as ExecStartPre= of kubelet.service, and by hand whenever you like.
   kernel.panic               10        kernel.keys.root_maxbytes  25000000";
 
 const AFTER_HELP: &str = "\
-Without these a wrong value is an error, and nothing is changed. Behind `--` it is
-an error only if this kubelet has protectKernelDefaults on, by its flags or its
-configuration files: one that has it off sets the six itself.
+Without these a wrong value is an error, and nothing is changed. For --unit, and
+behind `--`, it is one only if that kubelet has protectKernelDefaults on, by its
+flags or its configuration files: one that has it off sets the six itself.
+Behind `--` a word such as $KUBELET_EXTRA_ARGS stands for that variable's words.
 
 Exit codes:
    0  kubelet's check will pass (or --warn, and a value is wrong)
@@ -144,6 +145,14 @@ mod tests {
             (&["--warn=yes"], ErrorKind::TooManyValues),
         ] {
             assert_eq!(parse(arguments).err(), Some(kind), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        let help = Cli::command().render_long_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 

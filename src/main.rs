@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::ensure;
 use clap::Parser;
 use clap::error::ContextKind;
 use kubelet_tunables::boot::Boot;
@@ -13,6 +14,7 @@ use kubelet_tunables::exit::Exit;
 use kubelet_tunables::kubelet::{Protection, expand, protection, unit};
 use kubelet_tunables::report::{Audience, Report, Stream, say_kubelet_fails, say_usage};
 use kubelet_tunables::sysctl::ProcSys;
+use rustix::process::geteuid;
 
 fn main() -> ExitCode {
     let root = Path::new("/");
@@ -45,7 +47,15 @@ fn main() -> ExitCode {
 /// Kubelet's command line, as it stands behind `--` or in the unit.
 fn told(cli: &Cli, root: &Path) -> anyhow::Result<Vec<OsString>> {
     match cli.unit() {
-        Some(unit) => unit::command_line(root, unit),
+        Some(unit) => {
+            // What another user may read and write says nothing of what kubelet may.
+            ensure!(
+                geteuid().is_root(),
+                "--unit judges as kubelet, which is root: sudo kubelet-tunables --unit {}",
+                unit.display()
+            );
+            unit::command_line(root, unit)
+        }
         None => Ok(expand(cli.kubelet(), |name| std::env::var_os(name))),
     }
 }

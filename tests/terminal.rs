@@ -1,10 +1,11 @@
-//! The report on a real terminal, which `script` makes: colour there and nowhere else, and nothing wraps.
+//! What a person meets: colour on a real terminal, which `script` makes, and nowhere else; nothing wraps; not being root.
 
 mod support;
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use support::{BINARY, not_run};
+use support::{BINARY, not_run, own_uid, scratch};
 
 #[test]
 fn colour_is_for_terminals_that_want_it() {
@@ -36,4 +37,25 @@ fn colour_is_for_terminals_that_want_it() {
     }
     let piped = Command::new(BINARY).output().unwrap().stdout;
     assert!(!piped.contains(&0x1b), "{}", piped.escape_ascii());
+}
+
+#[test]
+fn an_ordinary_user_is_told_to_be_root_to_judge_a_unit() {
+    let folder = scratch("unit");
+    let binary = folder.join("kubelet-tunables");
+    std::fs::copy(BINARY, &binary).unwrap();
+    let mut command = Command::new(&binary);
+    if own_uid() == 0 {
+        command.uid(65534);
+    }
+    let output = command
+        .args(["--unit", "kubelet.service"])
+        .output()
+        .unwrap();
+    let _ = std::fs::remove_dir_all(folder);
+    assert_eq!(output.status.code(), Some(74));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "error: --unit judges as kubelet, which is root: sudo kubelet-tunables --unit kubelet.service\n"
+    );
 }
