@@ -12,6 +12,11 @@ const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 /// Go's parser gives up at this depth.
 const DEPTH: usize = 10_000;
 
+/// Nodes that aliases may refer to or that a sequence holds, at the most; each takes some hundred bytes.
+const KEPT: usize = 10_000;
+/// Characters kept of a scalar: more than any that matters here has.
+const TEXT: usize = 64;
+
 /// What a file says of protectKernelDefaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Value {
@@ -157,6 +162,7 @@ enum Open {
 fn read(text: &str) -> Result<Mapping, Refusal> {
     let mut anchors: HashMap<usize, Node> = HashMap::new();
     let mut stack: Vec<Open> = Vec::new();
+    let mut kept = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| refusal(&error))?;
         let node = match event {
@@ -173,7 +179,7 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
                 Open::Sequence(mappings, anchor) => (Node::Sequence(mappings), anchor),
             }),
             Event::Scalar(text, style, anchor, tag) => Some((
-                Node::Scalar(scalar(text, style, tag.as_deref(), span)),
+                Node::Scalar(scalar(&text, style, tag.as_deref(), span)),
                 anchor,
             )),
             Event::Alias(anchor) => {
@@ -188,10 +194,16 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
         if stack.len() > DEPTH {
             return Err("it is nested too deeply".into());
         }
+        if kept > KEPT {
+            return Err(Refusal::ByUs(format!(
+                "it has more than {KEPT} anchors and mappings in sequences"
+            )));
+        }
         let Some((node, anchor)) = node else {
             continue;
         };
         if anchor > 0 {
+            kept += 1;
             anchors.insert(anchor, node.clone());
         }
         match stack.last_mut() {
@@ -201,6 +213,7 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
             },
             Some(Open::Sequence(mappings, _)) => {
                 if let Node::Mapping(mapping) = node {
+                    kept += 1;
                     mappings.push(mapping);
                 }
             }
@@ -225,9 +238,9 @@ fn refusal(error: &ScanError) -> Refusal {
     }
 }
 
-fn scalar(text: Cow<str>, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Scalar {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Scalar {
     Scalar {
-        text: text.into_owned(),
+        text: text.chars().take(TEXT).collect(),
         plain: style == ScalarStyle::Plain,
         tag: tag.map(|tag| {
             if tag.is_yaml_core_schema() {
@@ -375,5 +388,11 @@ mod tests {
         }
         let brackets = format!("{body}deep: {}{}\n", "[".repeat(9000), "]".repeat(9000));
         assert!(matches!(parse(brackets.as_bytes()), Err(Refusal::ByUs(_))));
+        let anchors = (0..20_000).fold(format!("{body}x:\n"), |text, at| {
+            text + &format!("- &a{at} y\n")
+        });
+        assert!(matches!(parse(anchors.as_bytes()), Err(Refusal::ByUs(_))));
+        let aliases = format!("{body}x: &a {{kind: y}}\ny: [{}]\n", "*a,".repeat(20_000));
+        assert!(matches!(parse(aliases.as_bytes()), Err(Refusal::ByUs(_))));
     }
 }

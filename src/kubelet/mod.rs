@@ -20,8 +20,8 @@ use config::{Refusal, Value};
 
 pub use words::expand;
 
-/// Bytes read of one configuration file at the most; kubeadm writes about a thousand.
-const FILE_LIMIT: u64 = 2 << 20;
+/// Bytes read of one configuration file at the most; kubeadm writes about a thousand, and a `ConfigMap` holds no more.
+const FILE_LIMIT: u64 = 1 << 20;
 
 /// What kubelet will do about its tunables.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,7 +148,7 @@ fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
         .map_err(|error| trouble(path, &error))?;
     if content.len() as u64 > FILE_LIMIT {
         return Err(Protection::Unknown(format!(
-            "{} is longer than 2 MiB",
+            "{} is longer than 1 MiB",
             path.display()
         )));
     }
