@@ -80,14 +80,13 @@ fn capitalised(text: &str) -> String {
 
 #[test]
 fn it_names_each_exit_code() {
-    for exit in [
-        Exit::Success,
-        Exit::Usage,
-        Exit::Io,
-        Exit::NoPermission,
-        Exit::Config,
-    ] {
-        let row = format!("\n| {} |", exit.code());
+    for exit in Exit::ALL {
+        let row = format!(
+            "\n| {} | {} | {} |",
+            exit.code(),
+            exit.systemd_name(),
+            exit.meaning().replace("--warn", "`--warn`")
+        );
         assert!(README.contains(&row), "{row}");
     }
 }
