@@ -5,7 +5,7 @@
 /// The kernel applies `panic=` and `oops=panic` early and `sysctl.NAME=VALUE` just before it starts PID 1; of several
 /// the last that it understands counts. Source: Documentation/admin-guide/kernel-parameters.txt, `do_sysctl_args` in
 /// `fs/proc/proc_sysctl.c`, `next_arg` in `lib/cmdline.c`.
-pub(super) fn setting(
+pub fn setting(
     cmdline: &[u8],
     name: &str,
     taken: impl Fn(&[u8]) -> Option<i64>,

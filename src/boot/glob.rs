@@ -1,7 +1,7 @@
 //! Owns glob(7) patterns over a path, as the C library's glob(3) matches them.
 
-/// Characters that make a name a pattern.
-pub(super) fn is_pattern(name: &[u8]) -> bool {
+/// Whether characters are in the name that make it a pattern.
+pub fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
@@ -9,7 +9,7 @@ pub(super) fn is_pattern(name: &[u8]) -> bool {
 const ALTERNATIVES: usize = 1024;
 
 /// Whether the pattern names the path, both without a leading slash.
-pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let mut waiting = vec![pattern.to_vec()];
     for _ in 0..ALTERNATIVES {
         let Some(pattern) = waiting.pop() else {

@@ -1,7 +1,7 @@
 //! Owns the question what the next boot will set, and who says so: the kernel, its command line, or a line of a file.
 
-mod cmdline;
-mod glob;
+pub mod cmdline;
+pub mod glob;
 mod kernel_config;
 pub mod sysctl_d;
 

@@ -38,8 +38,8 @@ pub struct Assignment {
 }
 
 /// All lines that concern the six, in the order in which systemd-sysctl applies them.
-#[derive(Debug)]
-pub(super) struct SysctlD {
+#[derive(Debug, Default)]
+pub struct SysctlD {
     options: Vec<Setting>,
     /// Files and folders that could not be read, each with its place in the order.
     problems: Vec<(OsString, Problem)>,
@@ -58,10 +58,7 @@ struct Setting {
 impl SysctlD {
     /// Reads all files below `root`.
     pub(super) fn read(root: &Path) -> Self {
-        let mut all = Self {
-            options: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut all = Self::default();
         let mut buffer = Vec::new();
         for (file_name, (full_path, kind)) in all.list(root) {
             if kind.is_dir() {
@@ -87,7 +84,7 @@ impl SysctlD {
     }
 
     /// The line that systemd-sysctl will apply to this row of the table.
-    pub(super) fn assignment(&self, row: usize) -> Option<&Assignment> {
+    pub fn assignment(&self, row: usize) -> Option<&Assignment> {
         self.winner(row)
             .filter(|it| !it.exclusion)
             .map(|it| &it.assignment)
@@ -170,7 +167,8 @@ impl SysctlD {
         files
     }
 
-    fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
+    /// Adds the lines of a file that is read after all that were added before.
+    pub fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
         let ends = memchr_iter(b'\n', content).chain([content.len()]);
         let mut start = 0;
         for (number, end) in ends.enumerate() {

@@ -1,7 +1,7 @@
 //! Owns the words: a sentence for each finding, one summary, and the way they take to whoever reads them.
 
 mod entry;
-mod journal;
+pub mod journal;
 mod origin;
 mod remedy;
 mod service;
@@ -16,11 +16,10 @@ use log::Level;
 
 use crate::boot::Boot;
 use crate::check::{Behavior, Verdict};
-use entry::Entry;
 use origin::NextBoot;
 use summary::Summary;
 
-pub use entry::Kind;
+pub use entry::{Entry, Kind};
 pub use stream::Stream;
 
 /// Who reads the report, which decides its form and its way.
