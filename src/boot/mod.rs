@@ -196,10 +196,13 @@ fn row(tunable: &Tunable) -> usize {
 /// Source: `proc_get_long` in `kernel/sysctl.c` and the ranges of the tables in `mm/util.c`, `mm/oom_kill.c`,
 /// `kernel/panic.c` and `security/keys/sysctl.c`.
 pub fn taken(tunable: &Tunable, text: &[u8]) -> Option<i64> {
+    /// Longer ones are refused, leading zeros or not (`TMPBUFLEN`).
+    const LONGEST: usize = 20;
     let start = text.iter().position(|&byte| !is_space(byte))?;
     let number = text[start..]
         .split(|byte| matches!(byte, b' ' | b'\t' | b'\n'))
-        .next()?;
+        .next()
+        .filter(|number| number.len() <= LONGEST)?;
     let number = str::from_utf8(number).ok()?;
     let (negative, digits) = match number.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -274,6 +277,8 @@ mod tests {
             (panic, "012", Some(10)),
             (panic, "0", Some(0)),
             (panic, "\u{b}10", Some(10)),
+            (panic, "00000000000000000010", Some(8)),
+            (panic, "000000000000000000010", None),
             (panic, "10 20", Some(10)),
             (panic, "10\t", Some(10)),
             (panic, "10,20", None),
