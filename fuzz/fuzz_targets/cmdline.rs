@@ -136,7 +136,7 @@ fn kstrtoint(text: &[u8]) -> Option<i64> {
     let (magnitude, length) = unsigned(digits)?;
     let value = sign * magnitude;
     let fits = length == digits.len() && i32::try_from(value).is_ok();
-    fits.then_some(i64::try_from(value).expect("an int is a long"))
+    fits.then(|| i64::try_from(value).expect("an int is a long"))
 }
 
 /// What is in the file once the text is written: `__do_proc_dointvec` and `proc_get_long` in `kernel/sysctl.c`.
@@ -165,7 +165,7 @@ fn written(tunable: &Tunable, text: &[u8]) -> Option<i64> {
     };
     range
         .contains(&value)
-        .then_some(i64::try_from(value).expect("an int is a long"))
+        .then(|| i64::try_from(value).expect("an int is a long"))
 }
 
 /// `_parse_integer` with `_parse_integer_fixup_radix`, in base 0: the number and how many characters it takes.

@@ -26,16 +26,20 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// All that the braces stand for, the innermost first; none where that is more than is worth trying.
+/// All that the braces stand for, the innermost first; none where that is more than the program tries.
 fn without_braces(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut patterns = vec![pattern.to_vec()];
     let mut done = Vec::new();
+    let mut length = 0;
     while let Some(pattern) = patterns.pop() {
-        if patterns.len() + done.len() > 200 {
+        if length > 16 << 10 {
             return None;
         }
         match expand_first(&pattern) {
-            Some(expanded) => patterns.extend(expanded),
+            Some(expanded) => {
+                length += expanded.iter().map(Vec::len).sum::<usize>();
+                patterns.extend(expanded);
+            }
             None => done.push(pattern),
         }
     }
@@ -109,7 +113,10 @@ fn set(pattern: &[u8]) -> Option<([bool; 256], usize)> {
             break;
         }
         if pattern[at..].starts_with(b"[:")
-            && let Some(length) = pattern[at + 2..].windows(2).position(|pair| pair == b":]")
+            && let Some(length) = pattern[at + 2..]
+                .iter()
+                .position(|it| !it.is_ascii_lowercase())
+            && pattern[at + 2 + length..].starts_with(b":]")
         {
             let name = &pattern[at + 2..at + 2 + length];
             for byte in 0..=255_u8 {
