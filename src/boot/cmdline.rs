@@ -91,10 +91,9 @@ fn names(parameter: &[u8], name: &str) -> bool {
 /// and nothing behind it but a line end.
 fn integer(value: &[u8]) -> Option<i64> {
     let value = value.strip_suffix(b"\n").unwrap_or(value);
-    let (sign, digits) = match value {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
+    let (sign, digits) = match value.strip_prefix(b"-") {
+        Some(digits) => (-1, digits),
+        None => (1, value.strip_prefix(b"+").unwrap_or(value)),
     };
     let number = sign * from_any_base(str::from_utf8(digits).ok()?)?;
     i32::try_from(number).is_ok().then_some(number)

@@ -16,7 +16,12 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
 
 /// Replaces the first pair of braces by each of what it holds (`GLOB_BRACE`), for as long as bytes are left for that.
 fn matches_any(pattern: &[u8], path: &[u8], left: &mut usize) -> bool {
-    let Some((before, parts, after)) = braces(pattern) else {
+    let Some(Braces {
+        before,
+        parts,
+        after,
+    }) = Braces::first(pattern)
+    else {
         return matches_path(pattern, path);
     };
     parts.into_iter().any(|part| {
@@ -29,26 +34,38 @@ fn matches_any(pattern: &[u8], path: &[u8], left: &mut usize) -> bool {
     })
 }
 
-/// What stands before the first pair of braces, in it between commas, and behind it.
-fn braces(pattern: &[u8]) -> Option<(&[u8], Vec<&[u8]>, &[u8])> {
-    let start = pattern.iter().position(|&byte| byte == b'{')?;
-    let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
-    for (at, byte) in pattern.iter().enumerate().skip(start) {
-        match byte {
-            b'{' => depth += 1,
-            b',' if depth == 1 => {
-                parts.push(&pattern[from..at]);
-                from = at + 1;
+/// The first pair of braces in a pattern: what stands before it, in it between commas, and behind it.
+struct Braces<'a> {
+    before: &'a [u8],
+    parts: Vec<&'a [u8]>,
+    after: &'a [u8],
+}
+
+impl<'a> Braces<'a> {
+    fn first(pattern: &'a [u8]) -> Option<Self> {
+        let start = pattern.iter().position(|&byte| byte == b'{')?;
+        let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
+        for (at, byte) in pattern.iter().enumerate().skip(start) {
+            match byte {
+                b'{' => depth += 1,
+                b',' if depth == 1 => {
+                    parts.push(&pattern[from..at]);
+                    from = at + 1;
+                }
+                b'}' if depth == 1 => {
+                    parts.push(&pattern[from..at]);
+                    return Some(Self {
+                        before: &pattern[..start],
+                        parts,
+                        after: &pattern[at + 1..],
+                    });
+                }
+                b'}' => depth -= 1,
+                _ => {}
             }
-            b'}' if depth == 1 => {
-                parts.push(&pattern[from..at]);
-                return Some((&pattern[..start], parts, &pattern[at + 1..]));
-            }
-            b'}' => depth -= 1,
-            _ => {}
         }
+        None
     }
-    None
 }
 
 fn matches_path(pattern: &[u8], path: &[u8]) -> bool {
