@@ -88,7 +88,17 @@ impl<'a> Report<'a> {
             .zip(&next)
             .filter_map(|(finding, next)| Entry::of(finding, next, verdict.behavior, boot))
             .collect();
-        let summary = Summary::of(verdict, &next, boot, &entries, ground, audience, root);
+        // It can name a file, or quote one.
+        let ground = ground.map(origin::plain);
+        let summary = Summary::of(
+            verdict,
+            &next,
+            boot,
+            &entries,
+            ground.as_deref(),
+            audience,
+            root,
+        );
         Self {
             verdict,
             next,
@@ -123,7 +133,8 @@ impl<'a> Report<'a> {
 pub fn say_kubelet_fails(why: &str, audience: Audience) {
     if audience == Audience::Person {
         Stream::Stdout.print(&format!(
-            "kubelet will fail by itself before it looks at its kernel tunables:\n{why}\n"
+            "kubelet will fail by itself before it looks at its kernel tunables:\n{}\n",
+            origin::plain(why)
         ));
     }
 }
