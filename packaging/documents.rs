@@ -101,7 +101,11 @@ fn options(command: &Command) -> String {
             argument.get_short().map(|short| format!("-{short}")),
             argument.get_long().map(|long| format!("--{long}")),
         ];
-        let mut names: Vec<_> = names.into_iter().flatten().map(|name| roff(&name)).collect();
+        let mut names: Vec<_> = names
+            .into_iter()
+            .flatten()
+            .map(|name| roff(&name))
+            .collect();
         if names.is_empty() {
             names.push(roff("--"));
         }

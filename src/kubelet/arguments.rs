@@ -5,11 +5,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// The last `--protect-kernel-defaults` and the word it stood in.
-    pub(super) flag: Option<(bool, String)>,
-    pub(super) config: Option<OsString>,
-    pub(super) config_dir: Option<OsString>,
+    pub flag: Option<(bool, String)>,
+    /// The last `--config`, unless it is empty.
+    pub config: Option<OsString>,
+    /// The last `--config-dir`, unless it is empty.
+    pub config_dir: Option<OsString>,
 }
 
 impl Arguments {
@@ -21,7 +23,7 @@ impl Arguments {
     ///
     /// Which other flags there are differs from version to version. One that is not known here takes the next word when
     /// that is not a flag, as kubelet has no use for a word that belongs to no flag.
-    pub(super) fn parse(command_line: &[OsString]) -> Result<Self, String> {
+    pub fn parse(command_line: &[OsString]) -> Result<Self, String> {
         let mut arguments = Self::default();
         let mut words = command_line
             .iter()

@@ -19,7 +19,7 @@ const TEXT: usize = 64;
 
 /// What a file says of protectKernelDefaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
+pub enum Value {
     /// Nothing.
     Absent,
     /// It takes back what an earlier file said.
@@ -30,7 +30,7 @@ pub(super) enum Value {
 
 /// Why there is no value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Kubelet will not take the file.
     ByKubelet(String),
     /// We cannot read what kubelet perhaps can.
@@ -54,7 +54,7 @@ impl From<&str> for Refusal {
 /// # Errors
 ///
 /// Says why kubelet will not take the file, or why we cannot tell.
-pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
+pub fn parse(content: &[u8]) -> Result<Value, Refusal> {
     let text = decode(content)?;
     // A key can hide behind an escape, but not behind an alias: what it refers to stands in the file.
     if memmem::find(text.as_bytes(), KEY.as_bytes()).is_none() && !text.contains('\\') {
