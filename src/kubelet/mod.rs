@@ -2,6 +2,7 @@
 
 mod arguments;
 mod config;
+mod json;
 pub mod unit;
 mod words;
 
