@@ -77,7 +77,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
         })?;
     } else {
         // It becomes JSON, whose keys stand in the order of their bytes.
-        top = read(&text)?;
+        top = read(&as_yaml_1_1(&text))?;
         top.entries.sort_by(|one, other| one.0.cmp(&other.0));
     }
     Ok(settle(&top)?)
@@ -144,6 +144,17 @@ fn decode(content: &[u8]) -> Result<Cow<'_, str>, String> {
             .map(Cow::Borrowed)
             .map_err(|_| "it is not UTF-8".to_string()),
     }
+}
+
+/// In YAML 1.1 these three end a line, and to Go's parser a byte order mark is a letter.
+fn as_yaml_1_1(text: &str) -> Cow<'_, str> {
+    const ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+    if text.is_ascii() {
+        return text.into();
+    }
+    text.replace(ENDS, "\n")
+        .replace('\u{feff}', "\u{fffd}")
+        .into()
 }
 
 #[derive(Debug, Clone)]
@@ -346,13 +357,17 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
     Err("it is empty".into())
 }
 
-/// The parser stops at 255 brackets in each other, Go's only at 10,000.
+/// What Go's parser says too is kubelet's; but ours minds more, such as a bracket that closes further out than its key
+/// stands, a comment close to a bracket, or the 256th bracket, where Go's takes 10,000.
 fn refusal(error: &ScanError) -> Refusal {
     let why = error.to_string();
-    if error.info() == "recursion limit exceeded" {
-        Refusal::ByUs(why)
-    } else {
+    let of_both = ["while ", "simple key ", "did not find expected "];
+    if of_both.iter().any(|start| error.info().starts_with(start))
+        || error.info().ends_with(" not allowed in this context")
+    {
         Refusal::ByKubelet(why)
+    } else {
+        Refusal::ByUs(why)
     }
 }
 
@@ -490,7 +505,25 @@ mod tests {
             ("merge of several", format!("{HEAD}x: &a {{protectKernelDefaults: yes}}\ny: &b {{protectKernelDefaults: no}}\n<<: [*a, *b]\n").into(), on(3)),
             ("JSON", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), on(1)),
             ("JSON string", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": "true"}"#.into(), None),
-            ("flow", "{kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), on(1)),
+            ("flow", "--- {kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), on(1)),
+            ("flow at the start", "{kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), None),
+            ("JSON with tabs", b"\n{\n\t\"kind\": \"KubeletConfiguration\",\n\t\"apiVersion\": \"kubelet.config.k8s.io/v1beta1\",\n\t\"protectKernelDefaults\": true\n}\n".into(), on(5)),
+            ("JSON, not UTF-8", b"{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": \"\xff\", \"protectKernelDefaults\": true}".into(), on(1)),
+            ("JSON, twice", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true, "protectKernelDefaults": null}"#.into(), Some(Value::Null)),
+            ("JSON, kinds in order", br#"{"kind": "KubeletConfiguration", "Kind": "x", "kind": null, "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), None),
+            ("JSON, a comma too many", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true,}"#.into(), None),
+            ("kind wrongly cased", body.replace("kind", "KIND").replace("apiV", "APIv").into(), on(3)),
+            ("kinds by their bytes", format!("{body}Kind: x\n").into(), on(3)),
+            ("versions by their bytes", format!("{body}apiversion: x\n").into(), None),
+            ("a kind that is null", format!("Kind: KubeletConfiguration\n{}", body.replace("KubeletC", "~ # C")).into(), on(4)),
+            ("a kind that is no string", format!("{body}Kind: [x]\n").into(), None),
+            ("null for a key", format!("{body}x: {{~: 1}}\n").into(), None),
+            ("nothing for a key", format!("{body}: 1\n").into(), None),
+            ("a sequence for a key", format!("{body}? [x]\n: 1\n").into(), None),
+            ("a bomb", format!("{body}a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x,".repeat(100), "*a,".repeat(100), "*b,".repeat(100)).into(), None),
+            ("many aliases", format!("{body}a: &a [{}]\nb: [{}]\n", "x,".repeat(20), "*a,".repeat(90)).into(), on(3)),
+            ("lines that end by YAML 1.1", format!("{HEAD}x: 1\u{85}y: 2\u{2028}{key}").into(), on(5)),
+            ("a byte order mark inside", format!("{body}\u{feff}x: {{y\u{feff}: 1}}\n").into(), on(3)),
             ("not a mapping", "[protectKernelDefaults]".into(), None),
             ("a scalar", "protectKernelDefaults".into(), None),
             ("broken", format!("{body}x: [\n").into(), None),
@@ -504,6 +537,8 @@ mod tests {
         for (case, content, expected) in cases {
             assert_eq!(outcome(&content), expected, "{case}");
         }
+        let outside = format!("{body}x:\n  y: {{z: 1\n}}\n");
+        assert!(matches!(parse(outside.as_bytes()), Err(Refusal::ByUs(_))));
         let brackets = format!("{body}deep: {}{}\n", "[".repeat(9000), "]".repeat(9000));
         assert!(matches!(parse(brackets.as_bytes()), Err(Refusal::ByUs(_))));
         let anchors = (0..20_000).fold(format!("{body}x:\n"), |text, at| {
