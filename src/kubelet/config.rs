@@ -80,7 +80,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
         top = read(&as_yaml_1_1(&text))?;
         top.entries.sort_by(|one, other| one.0.cmp(&other.0));
     }
-    Ok(settle(&top)?)
+    settle(&top)
 }
 
 /// A file whose first character is a brace has to be JSON, and any other is YAML. Source: `GuessJSONStream` in
@@ -106,26 +106,33 @@ fn matters(key: &str) -> bool {
 }
 
 /// Of several entries for the same the last counts, and a null says nothing of what the file is.
-fn settle(top: &Mapping) -> Result<Value, String> {
+fn settle(top: &Mapping) -> Result<Value, Refusal> {
     let mut kind = "";
     let mut api_version = "";
     let mut protect = Value::Absent;
     for (key, Entry { value, line }) in &top.entries {
         match (key == KEY, value) {
+            // Behind another value a null takes it back since 1.23 only.
+            (true, Json::Null) if protect != Value::Absent => {}
             (true, Json::Null) => protect = Value::Null,
             (true, Json::Bool(value)) => protect = Value::Bool(*value, *line),
-            (true, Json::Text(text)) => return Err(format!("{KEY} is no boolean: {text}")),
-            (true, Json::Other) => return Err(format!("{KEY} is no boolean")),
+            (true, Json::Text(text)) => return Err(format!("{KEY} is no boolean: {text}").into()),
+            (true, Json::Other) => return Err(format!("{KEY} is no boolean").into()),
             (false, Json::Null) => {}
             (false, Json::Text(text)) if is_like(key, "kind") => kind = text,
             (false, Json::Text(text)) => api_version = text,
-            (false, Json::Bool(_) | Json::Other) => return Err(format!("{key} is no string")),
+            (false, Json::Bool(_) | Json::Other) => {
+                return Err(format!("{key} is no string").into());
+            }
         }
     }
-    if kind != KIND || api_version != API_VERSION {
-        return Err(format!("it is no {KIND} of {API_VERSION}"));
+    match (kind, api_version) {
+        (KIND, API_VERSION) => Ok(protect),
+        (KIND, "kubelet.config.k8s.io/__internal") => Err(Refusal::ByUs(format!(
+            "it is written as kubelet keeps a {KIND} for itself"
+        ))),
+        _ => Err(format!("it is no {KIND} of {API_VERSION}").into()),
     }
-    Ok(protect)
 }
 
 /// The text in one of the encodings that YAML knows.
@@ -509,7 +516,7 @@ mod tests {
             ("flow at the start", "{kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), None),
             ("JSON with tabs", b"\n{\n\t\"kind\": \"KubeletConfiguration\",\n\t\"apiVersion\": \"kubelet.config.k8s.io/v1beta1\",\n\t\"protectKernelDefaults\": true\n}\n".into(), on(5)),
             ("JSON, not UTF-8", b"{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": \"\xff\", \"protectKernelDefaults\": true}".into(), on(1)),
-            ("JSON, twice", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true, "protectKernelDefaults": null}"#.into(), Some(Value::Null)),
+            ("JSON, twice", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true, "protectKernelDefaults": null}"#.into(), on(1)),
             ("JSON, kinds in order", br#"{"kind": "KubeletConfiguration", "Kind": "x", "kind": null, "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), None),
             ("JSON, a comma too many", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true,}"#.into(), None),
             ("kind wrongly cased", body.replace("kind", "KIND").replace("apiV", "APIv").into(), on(3)),
@@ -539,6 +546,8 @@ mod tests {
         }
         let outside = format!("{body}x:\n  y: {{z: 1\n}}\n");
         assert!(matches!(parse(outside.as_bytes()), Err(Refusal::ByUs(_))));
+        let internal = body.replace("v1beta1", "__internal");
+        assert!(matches!(parse(internal.as_bytes()), Err(Refusal::ByUs(_))));
         let brackets = format!("{body}deep: {}{}\n", "[".repeat(9000), "]".repeat(9000));
         assert!(matches!(parse(brackets.as_bytes()), Err(Refusal::ByUs(_))));
         let anchors = (0..20_000).fold(format!("{body}x:\n"), |text, at| {
