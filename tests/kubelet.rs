@@ -15,8 +15,8 @@ use std::thread;
 use kubelet_tunables::kubelet::{Protection, protection};
 use support::{not_run, scratch};
 
-const LINES: usize = 20_000;
-const FILES: usize = 10_000;
+const LINES: usize = 4_000;
+const FILES: usize = 4_000;
 
 const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 

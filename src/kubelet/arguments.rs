@@ -13,7 +13,7 @@ const SWITCHES: &str = " anonymous-auth authentication-token-webhook cgroups-per
     enable-controller-attach-detach enable-debugging-handlers enable-server \
     exit-on-lock-contention experimental-allocatable-ignore-eviction \
     experimental-check-node-capabilities-before-mount experimental-kernel-memcg-notification \
-    experimental-logging-sanitization fail-swap-on keep-terminated-pod-volumes \
+    experimental-logging-sanitization fail-swap-on help keep-terminated-pod-volumes \
     kernel-memcg-notification local-storage-capacity-isolation log-json-split-stream \
     log-text-split-stream make-iptables-util-chains protect-kernel-defaults \
     really-crash-for-testing redirect-container-streaming register-node register-schedulable \
@@ -43,12 +43,8 @@ const TEXTS: &str = " allowed-unsafe-sysctls authorization-mode azure-container-
     seccomp-profile-root storage-driver-db storage-driver-host storage-driver-password \
     storage-driver-table storage-driver-user system-cgroups system-reserved \
     system-reserved-cgroup tls-cert-file tls-cipher-suites tls-min-version tls-private-key-file \
-    topology-manager-policy topology-manager-policy-options topology-manager-scope vmodule \
+    topology-manager-policy topology-manager-policy-options topology-manager-scope v vmodule \
     volume-plugin-dir ";
-
-fn is_in(list: &str, name: &[u8]) -> bool {
-    memmem::find(list.as_bytes(), &[b" ", name, b" "].concat()).is_some()
-}
 
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -119,39 +115,35 @@ impl Arguments {
                 .iter()
                 .map(|&byte| if byte == b'_' { b'-' } else { byte })
                 .collect();
-            let is_help = name == b"help" && reading == Reading::First;
-            let is_of_a_library = is_in(LIBRARY_SWITCHES, &name);
-            let is_switch =
-                is_help || is_in(SWITCHES, &name) || (is_of_a_library && reading == Reading::First);
-            let takes_any = is_of_a_library || name == b"v" || is_in(TEXTS, &name);
             let value = match value {
                 Some(value) => Some(value),
-                None if is_switch => Some(&b"true"[..]),
-                None if takes_any => Some(
-                    words
-                        .next()
-                        .ok_or_else(|| format!("{} needs an argument", shown()))?,
-                ),
-                // A number, or a flag of another version: what looks like a flag is none of its value.
-                None => words.next_if(|next| !looks_like_a_flag(next)),
+                None => match Takes::of(&name, reading) {
+                    Takes::Nothing => Some(&b"true"[..]),
+                    Takes::NoFlag => words.next_if(|next| !looks_like_a_flag(next)),
+                    Takes::Any => match words.next() {
+                        Some(next) => Some(next),
+                        None => return Err(format!("{} needs an argument", shown())),
+                    },
+                },
             };
-            let path = || value.filter(|path| !path.is_empty());
-            match (name.as_slice(), value) {
-                (b"config", _) => arguments.config = path().map(os_string),
-                (b"config-dir", _) => arguments.config_dir = path().map(os_string),
-                (b"help", _) if !is_help => return Err("it prints its help".to_string()),
-                // `raw` prints, and since 1.31 `v1.31.0` has kubelet say that it is of that version.
-                (b"version", Some(b"raw")) => version = reading == Reading::First,
-                (b"version", Some([b'v', ..])) => version = false,
-                (_, Some(value)) if is_switch => {
-                    let on = parse_bool(value)
-                        .ok_or_else(|| format!("invalid boolean in {}", shown()))?;
-                    match name.as_slice() {
-                        b"protect-kernel-defaults" => arguments.flag = Some((on, shown())),
-                        b"help" => help = on,
-                        b"version" => version = on,
-                        _ => {}
-                    }
+            let boolean = || {
+                let value = value.and_then(parse_bool);
+                value.ok_or_else(|| format!("invalid boolean in {}", shown()))
+            };
+            let path = || value.filter(|path| !path.is_empty()).map(os_string);
+            match (name.as_slice(), reading) {
+                (b"protect-kernel-defaults", _) => arguments.flag = Some((boolean()?, shown())),
+                (b"config", _) => arguments.config = path(),
+                (b"config-dir", _) => arguments.config_dir = path(),
+                (b"help", Reading::First) => help = boolean()?,
+                (b"help", Reading::Second) => return Err("it prints its help".to_string()),
+                (b"version", Reading::First) => {
+                    version = match value {
+                        Some(b"raw") => true,
+                        // Since 1.31 kubelet can be told that it is of version v1.31.1.
+                        Some([b'v', ..]) => false,
+                        _ => boolean()?,
+                    };
                 }
                 _ => {}
             }
@@ -160,6 +152,35 @@ impl Arguments {
             (true, _) => Err("it prints its help".to_string()),
             (_, true) => Err("it prints its version".to_string()),
             _ => Ok(arguments),
+        }
+    }
+}
+
+/// What a flag takes that has no `=`.
+enum Takes {
+    Nothing,
+    /// The next word, whatever it is.
+    Any,
+    /// The next word unless it looks like a flag, which is no value for a number or the like, and may stand behind a switch
+    /// that is not known here.
+    NoFlag,
+}
+
+impl Takes {
+    fn of(name: &[u8], reading: Reading) -> Self {
+        let is_in =
+            |list: &str| memmem::find(list.as_bytes(), &[b" ", name, b" "].concat()).is_some();
+        if is_in(SWITCHES) {
+            Self::Nothing
+        } else if is_in(LIBRARY_SWITCHES) {
+            match reading {
+                Reading::First => Self::Nothing,
+                Reading::Second => Self::Any,
+            }
+        } else if is_in(TEXTS) {
+            Self::Any
+        } else {
+            Self::NoFlag
         }
     }
 }
@@ -244,7 +265,6 @@ mod tests {
             (vec!["--of-another-version", "x", P], on(P)),
             (vec!["--fail-swap-on", P], on(P)),
             (vec!["--fail-swap-on", "false", P], None),
-            (vec!["--fail_swap_on=off", P], None),
             (vec!["--alsologtostderr", P], on(P)),
             (vec!["--alsologtostderr", P, "--config=/c"], Some(None)),
             (vec!["--alsologtostderr=true", P, "--config=/c"], on(P)),

@@ -76,9 +76,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
             }
         })?;
     } else {
-        // It becomes JSON, whose keys stand in the order of their bytes.
         top = read(&as_yaml_1_1(&text))?;
-        top.entries.sort_by(|one, other| one.0.cmp(&other.0));
     }
     settle(&top)
 }
@@ -153,15 +151,17 @@ fn decode(content: &[u8]) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// In YAML 1.1 these three end a line, and to Go's parser a byte order mark is a letter.
+/// In YAML 1.1 three more characters end a line, and to Go's parser a byte order mark inside is a letter.
 fn as_yaml_1_1(text: &str) -> Cow<'_, str> {
-    const ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
     if text.is_ascii() {
         return text.into();
     }
-    text.replace(ENDS, "\n")
-        .replace('\u{feff}', "\u{fffd}")
-        .into()
+    let changed = |character| match character {
+        '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+        '\u{feff}' => '\u{fffd}',
+        _ => character,
+    };
+    text.chars().map(changed).collect()
 }
 
 #[derive(Debug, Clone)]
@@ -194,7 +194,7 @@ impl Scalar {
     }
 }
 
-/// The entries of a mapping that matter here.
+/// The entries of a mapping that matter here, in the order of their keys' bytes, as Go turns YAML into JSON.
 #[derive(Debug, Clone, Default)]
 struct Mapping {
     entries: Vec<(String, Entry)>,
@@ -209,9 +209,12 @@ struct Entry {
 
 impl Mapping {
     fn set(&mut self, key: &str, entry: Entry) {
-        match self.entries.iter_mut().find(|(name, _)| name == key) {
-            Some((_, old)) => *old = entry,
-            None => self.entries.push((key.to_string(), entry)),
+        let place = self
+            .entries
+            .binary_search_by(|(name, _)| name.as_str().cmp(key));
+        match place {
+            Ok(at) => self.entries[at].1 = entry,
+            Err(at) => self.entries.insert(at, (key.to_string(), entry)),
         }
     }
 
