@@ -20,6 +20,95 @@ const FILES: usize = 4_000;
 
 const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
+// Files to begin with.
+const YAML: &str = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n\
+    authentication:\n  anonymous:\n    enabled: false\n  webhook: {cacheTTL: 0s, enabled: true}\n\
+    protectKernelDefaults: VALUE\nclusterDNS:\n- 10.96.0.10\nclusterDomain: cluster.local\n\
+    cpuManagerReconcilePeriod: 0s\n";
+const ALIASES: &str = "x: &a {kind: KubeletConfiguration, protectKernelDefaults: VALUE}\n\
+    y: &b\n  apiVersion: kubelet.config.k8s.io/v1beta1\n  protectKernelDefaults: no\n<<: [*a, *b]\nz: *a\n";
+const JSON: &str = "{\n\t\"kind\": \"KubeletConfiguration\",\n\t\"apiVersion\": \"kubelet.config.k8s.io/v1beta1\",\n\
+    \t\"clusterDNS\": [\"10.96.0.10\"], \"authentication\": {\"webhook\": {\"enabled\": true}},\n\
+    \t\"protectKernelDefaults\": VALUE\n}\n";
+/// What changes put in.
+const PARTS: &[&str] = &[
+    "kind: KubeletConfiguration\n",
+    "Kind: KubeletConfiguration\n",
+    "kind: null\n",
+    "KIND: x\n",
+    "apiversion: kubelet.config.k8s.io/v1beta1\n",
+    "apiVersion: ~\n",
+    "APIVERSION: 1\n",
+    "protectKernelDefaults: false\n",
+    "protectKernelDefaults: ~\n",
+    "ProtectKernelDefaults: false\n",
+    "\"protectKernel\\u0044efaults\": off\n",
+    "protectKernelDefaults: !!bool \"yes\"\n",
+    "\"Kind\": \"KubeletConfiguration\",",
+    "\"kind\": null,",
+    "\"protectKernelDefaults\": false,",
+    "\"protectKernelDefaults\": null,",
+    "\"protect\\u004bernelDefaults\": true,",
+    "\"kin\\u212a\": 1,",
+    "null: 1\n",
+    "~: 1\n",
+    ": 1\n",
+    "? [a]\n: b\n",
+    "? a\n",
+    "<<: {kind: x}\n",
+    "<<: *a\n",
+    "\"<<\": 1\n",
+    "---\n",
+    "...\n",
+    "%YAML 1.1\n",
+    "# c\n",
+    "\r\n",
+    "\n",
+    "\t",
+    " ",
+    "  ",
+    ",",
+    ":",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "\\",
+    "\\/",
+    "\\ud800",
+    "&a ",
+    "*a ",
+    "!!str ",
+    "!!null ",
+    "!x ",
+    "|\n",
+    ">-\n",
+    "@",
+    "`",
+    "%",
+    "true",
+    "yes",
+    "null",
+    "1e3",
+    "0x1",
+    ".nan",
+    "2001-01-01",
+    "\u{feff}",
+    "\u{a0}",
+    "\u{85}",
+    "\u{2028}",
+    "é",
+    "\0",
+    "\u{7f}",
+    "KubeletConfiguration",
+    "protectKernelDefaults",
+    "kind",
+];
+
 /// A command line without the program, and the file /config.
 type Case = (Vec<OsString>, Vec<u8>);
 
@@ -42,7 +131,7 @@ fn reads_command_lines_as_kubelet_does() {
         );
         (command_line(&mut random, &flags), content.into_bytes())
     });
-    judge.compare(TEST, cases.collect());
+    judge.compare(TEST, &cases.collect::<Vec<_>>());
 }
 
 #[test]
@@ -53,7 +142,7 @@ fn reads_files_as_kubelet_does() {
     };
     let mut random = Random(2);
     let cases = (0..times(FILES)).map(|_| (vec!["--config=/config".into()], file(&mut random)));
-    judge.compare(TEST, cases.collect());
+    judge.compare(TEST, &cases.collect::<Vec<_>>());
 }
 
 /// So many, or in the measure that TIMES gives.
@@ -140,93 +229,9 @@ fn command_line(random: &mut Random, flags: &[Flag]) -> Vec<OsString> {
 
 /// One of some files, with some changes.
 fn file(random: &mut Random) -> Vec<u8> {
-    const YAML: &str = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n\
-        authentication:\n  anonymous:\n    enabled: false\n  webhook: {cacheTTL: 0s, enabled: true}\n\
-        protectKernelDefaults: true\nclusterDNS:\n- 10.96.0.10\nclusterDomain: cluster.local\n\
-        cpuManagerReconcilePeriod: 0s\n";
-    const ALIASES: &str = "x: &a {kind: KubeletConfiguration, protectKernelDefaults: on}\n\
-        y: &b\n  apiVersion: kubelet.config.k8s.io/v1beta1\n  protectKernelDefaults: no\n<<: [*a, *b]\nz: *a\n";
-    const JSON: &str = "{\n\t\"kind\": \"KubeletConfiguration\",\n\t\"apiVersion\": \"kubelet.config.k8s.io/v1beta1\",\n\
-        \t\"clusterDNS\": [\"10.96.0.10\"], \"authentication\": {\"webhook\": {\"enabled\": true}},\n\
-        \t\"protectKernelDefaults\": true\n}\n";
-    const PARTS: &[&str] = &[
-        "kind: KubeletConfiguration\n",
-        "Kind: KubeletConfiguration\n",
-        "kind: null\n",
-        "KIND: x\n",
-        "apiversion: kubelet.config.k8s.io/v1beta1\n",
-        "apiVersion: ~\n",
-        "APIVERSION: 1\n",
-        "protectKernelDefaults: false\n",
-        "protectKernelDefaults: ~\n",
-        "ProtectKernelDefaults: false\n",
-        "\"protectKernel\\u0044efaults\": off\n",
-        "protectKernelDefaults: !!bool \"yes\"\n",
-        "\"Kind\": \"KubeletConfiguration\",",
-        "\"kind\": null,",
-        "\"protectKernelDefaults\": false,",
-        "\"protectKernelDefaults\": null,",
-        "\"protect\\u004bernelDefaults\": true,",
-        "\"kin\\u212a\": 1,",
-        "null: 1\n",
-        "~: 1\n",
-        ": 1\n",
-        "? [a]\n: b\n",
-        "? a\n",
-        "<<: {kind: x}\n",
-        "<<: *a\n",
-        "\"<<\": 1\n",
-        "---\n",
-        "...\n",
-        "%YAML 1.1\n",
-        "# c\n",
-        "\r\n",
-        "\n",
-        "\t",
-        " ",
-        "  ",
-        ",",
-        ":",
-        ": ",
-        "- ",
-        "{",
-        "}",
-        "[",
-        "]",
-        "\"",
-        "'",
-        "\\",
-        "\\/",
-        "\\ud800",
-        "&a ",
-        "*a ",
-        "!!str ",
-        "!!null ",
-        "!x ",
-        "|\n",
-        ">-\n",
-        "@",
-        "`",
-        "%",
-        "true",
-        "yes",
-        "null",
-        "1e3",
-        "0x1",
-        ".nan",
-        "2001-01-01",
-        "\u{feff}",
-        "\u{a0}",
-        "\u{85}",
-        "\u{2028}",
-        "é",
-        "\0",
-        "\u{7f}",
-        "KubeletConfiguration",
-        "protectKernelDefaults",
-        "kind",
-    ];
-    let mut bytes = random.of(&[YAML, YAML, ALIASES, JSON]).as_bytes().to_vec();
+    let base = random.of(&[YAML, YAML, ALIASES, JSON]);
+    let value = random.of(&["true", "false"]);
+    let mut bytes = base.replace("VALUE", value).into_bytes();
     for _ in 0..random.below(4) {
         let lines: Vec<usize> = (0..=bytes.len())
             .filter(|&at| at == 0 || bytes[at - 1] == b'\n')
@@ -339,9 +344,9 @@ impl Judge {
     }
 
     /// Where kubelet goes on, we have to know how; where it fails by itself, whatever we say does no harm.
-    fn compare(&self, test: &str, cases: Vec<Case>) {
+    fn compare(&self, test: &str, cases: &[Case]) {
         let root = scratch(test);
-        let answers = self.ask(&cases);
+        let answers = self.ask(cases);
         assert_eq!(answers.len(), cases.len(), "the judge's answers");
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         let mut differences = String::new();

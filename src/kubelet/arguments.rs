@@ -170,15 +170,15 @@ impl Takes {
     fn of(name: &[u8], reading: Reading) -> Self {
         let is_in =
             |list: &str| memmem::find(list.as_bytes(), &[b" ", name, b" "].concat()).is_some();
-        if is_in(SWITCHES) {
+        if is_in(TEXTS) {
+            Self::Any
+        } else if is_in(SWITCHES) {
             Self::Nothing
         } else if is_in(LIBRARY_SWITCHES) {
             match reading {
                 Reading::First => Self::Nothing,
                 Reading::Second => Self::Any,
             }
-        } else if is_in(TEXTS) {
-            Self::Any
         } else {
             Self::NoFlag
         }

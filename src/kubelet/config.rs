@@ -84,8 +84,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
 /// A file whose first character is a brace has to be JSON, and any other is YAML. Source: `GuessJSONStream` in
 /// `k8s.io/apimachinery/pkg/util/yaml`.
 fn is_json(content: &[u8]) -> bool {
-    let start = &content[..content.len().min(2048)];
-    String::from_utf8_lossy(start).trim_start().starts_with('{')
+    content.trim_ascii_start().starts_with(b"{")
 }
 
 /// Whether kubelet, which has an eye for the case in all other keys, takes the key for `kind` or `apiVersion`: Go looks
