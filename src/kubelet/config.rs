@@ -63,8 +63,9 @@ pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
     } else {
         decode(content)?
     };
-    // A key can hide behind an escape, but not behind an alias: what it refers to stands in the file.
-    if memmem::find(text.as_bytes(), KEY.as_bytes()).is_none() && !text.contains('\\') {
+    // A key can hide behind an escape, but not behind an alias: what it refers to stands in the file. Kubelet's internal
+    // version has a large P.
+    if memmem::find(text.as_bytes(), &KEY.as_bytes()[1..]).is_none() && !text.contains('\\') {
         return Ok(Value::Absent);
     }
     let mut top = Mapping::default();
@@ -284,6 +285,9 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
     let mut decoded = Decoded::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| refusal(&error))?;
+        if stack.len() > DEPTH {
+            return Err("it is nested too deeply".into());
+        }
         let before = decoded.all;
         if matches!(
             event,
@@ -297,16 +301,10 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
         let (node, anchor, before) = match event {
             Event::MappingStart(anchor, _) => {
                 stack.push(Open::Mapping(Box::default(), None, anchor, before));
-                if stack.len() > DEPTH {
-                    return Err("it is nested too deeply".into());
-                }
                 continue;
             }
             Event::SequenceStart(anchor, _) => {
                 stack.push(Open::Sequence(Vec::new(), anchor, before));
-                if stack.len() > DEPTH {
-                    return Err("it is nested too deeply".into());
-                }
                 continue;
             }
             Event::MappingEnd | Event::SequenceEnd => match stack.pop() {
@@ -548,7 +546,9 @@ mod tests {
         }
         let outside = format!("{body}x:\n  y: {{z: 1\n}}\n");
         assert!(matches!(parse(outside.as_bytes()), Err(Refusal::ByUs(_))));
-        let internal = body.replace("v1beta1", "__internal");
+        let internal = body
+            .replace("v1beta1", "__internal")
+            .replace("protect", "Protect");
         assert!(matches!(parse(internal.as_bytes()), Err(Refusal::ByUs(_))));
         let brackets = format!("{body}deep: {}{}\n", "[".repeat(9000), "]".repeat(9000));
         assert!(matches!(parse(brackets.as_bytes()), Err(Refusal::ByUs(_))));

@@ -1,5 +1,7 @@
 //! Owns JSON as Go's encoding/json reads it: whether it is sound, and what stands under the keys of the object.
 
+use std::mem;
+
 /// Go's parser gives up at this depth.
 const DEPTH: usize = 10_000;
 
@@ -46,8 +48,8 @@ pub(super) fn read(
         };
         // Behind a value.
         loop {
-            if let ([_], true) = (open.as_slice(), open.first() == Some(&b'{')) {
-                member(&key, value.clone(), reader.at);
+            if open == *b"{" {
+                member(&key, mem::replace(&mut value, Json::Other), reader.at);
             }
             let Some(&bracket) = open.last() else {
                 return match reader.next() {
@@ -256,7 +258,8 @@ mod tests {
     #[test]
     fn hands_over_the_outermost_members() {
         let mut members = Vec::new();
-        let text = r#"{"a":true,"\u0062":{"x":1,"a":2},"c":[{"a":3}],"a":null,"d":"\u0065f"}"#;
+        let text =
+            r#"{"a":true,"\u0062":{"x":1,"a":2},"c":["x",{"a":3},"x"],"a":null,"d":"\u0065f"}"#;
         read(text, |key, value, _| members.push((key.to_string(), value))).unwrap();
         let expected = [
             ("a", Json::Bool(true)),
