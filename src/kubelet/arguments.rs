@@ -142,7 +142,7 @@ impl Arguments {
                 (b"version", Reading::First) => {
                     version = match value {
                         Some(b"raw") => true,
-                        // Since 1.31 kubelet can be told that it is of version v1.31.1.
+                        // A newer kubelet is told so of what version it shall say that it is.
                         Some([b'v', ..]) => false,
                         _ => boolean()?,
                     };

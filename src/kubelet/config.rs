@@ -70,9 +70,11 @@ pub fn parse(content: &[u8]) -> Result<Value, Refusal> {
     }
     let mut top = Mapping::default();
     if is_json {
+        let (mut line, mut counted) = (1, 0);
         json::read(&text, |key, value, end| {
             if matters(key) {
-                let line = 1 + text[..end].matches('\n').count();
+                line += text[counted..end].matches('\n').count();
+                counted = end;
                 top.entries.push((key.to_string(), Entry { value, line }));
             }
         })?;

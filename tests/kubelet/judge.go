@@ -1,9 +1,9 @@
-// Says what protectKernelDefaults comes to in kubelet: a line of the input is a command line and the content of its file of
-// configuration, each word in hexadecimal, the file first; the answer is "on", "off" or "fails".
-// It is built in kubelet's source tree, of kubelet's own packages; what it does with them is the beginning of
-// NewKubeletCommand and kubeletConfigFlagPrecedence in cmd/kubelet/app/server.go of 1.20.2. The word --config=FILE, in which
-// FILE has to be /config, names the file.
-// With the argument "flags" it prints kubelet's flags instead, each with its type and what it is without a value.
+// Says what protectKernelDefaults comes to in kubelet. A line of the input is the content of a file /config and the words of
+// a command line, each in hexadecimal and behind a blank; the answer is "on", "off", or "fails" and why.
+// It is built in kubelet's source tree, of kubelet's own packages. What it does with them is the beginning of
+// NewKubeletCommand and kubeletConfigFlagPrecedence in cmd/kubelet/app/server.go of 1.20.2; whether kubelet can live with the
+// other values is not asked.
+// With the argument "flags" it prints kubelet's flags first, each with its type.
 package main
 
 import (
@@ -102,18 +102,13 @@ func protects(args []string, content []byte) (bool, error) {
 }
 
 func main() {
-	// What the parsers print is not wanted.
 	answers := bufio.NewWriter(os.Stdout)
+	// What the parsers print is not wanted.
 	os.Stdout, os.Stderr = nil, nil
 	if len(os.Args) > 1 && os.Args[1] == "flags" {
 		config, _ := options.NewKubeletConfiguration()
-		again := againFlagSet(config)
 		cleanFlagSet(options.NewKubeletFlags(), config).VisitAll(func(flag *pflag.Flag) {
-			set := ""
-			if other := again.Lookup(flag.Name); other != nil {
-				set = other.Value.Type()
-			}
-			fmt.Fprintf(answers, "%s %s %q %q\n", flag.Name, flag.Value.Type(), flag.NoOptDefVal, set)
+			fmt.Fprintln(answers, flag.Name, flag.Value.Type())
 		})
 	}
 	lines := bufio.NewReader(os.Stdin)
