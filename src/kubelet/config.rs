@@ -429,6 +429,8 @@ fn enter(mapping: &mut Mapping, key: &Node, value: Node) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
@@ -560,5 +562,14 @@ mod tests {
         assert!(matches!(parse(anchors.as_bytes()), Err(Refusal::ByUs(_))));
         let aliases = format!("{body}x: &a {{kind: y}}\ny: [{}]\n", "*a,".repeat(20_000));
         assert!(matches!(parse(aliases.as_bytes()), Err(Refusal::ByUs(_))));
+    }
+
+    #[test]
+    fn the_time_grows_no_faster_than_the_file() {
+        let key = "\"protectKernelDefaults\": true,\n";
+        let file = format!("{{{}\"x\": 1}}", key.repeat((1 << 20) / key.len()));
+        let begun = Instant::now();
+        assert!(parse(file.as_bytes()).is_err());
+        assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }
