@@ -6,7 +6,7 @@ pub fn is_pattern(name: &[u8]) -> bool {
 }
 
 /// Bytes that the alternatives of one pattern may have altogether: `{,}{,}{,}...` has as many as one likes.
-const ALTERNATIVES: usize = 16 << 10;
+const ALTERNATIVES: usize = 4 << 10;
 
 /// Whether the pattern names the path, both without a leading slash.
 pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
