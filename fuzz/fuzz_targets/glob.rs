@@ -32,7 +32,7 @@ fn without_braces(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut done = Vec::new();
     let mut length = 0;
     while let Some(pattern) = patterns.pop() {
-        if length > 16 << 10 {
+        if length > 4 << 10 {
             return None;
         }
         match expand_first(&pattern) {

@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod config;
+mod json;
 pub mod unit;
 pub mod words;
 
