@@ -1,0 +1,375 @@
+//! A table of faults (`tests/faults/table`), each made anew for a real run of the binary: how it ends, what it says and
+//! where, that nothing is lost, and that it never passes a kubelet that would die.
+
+mod support;
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use support::{Namespace, User, not_run, scratch};
+
+const TABLE: &str = include_str!("faults/table");
+const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/machine");
+/// The bound on a whole run, whatever is broken.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// What is wrong on the machine: of each the report has to speak, and once.
+const WRONG: [&str; 3] = [
+    "vm.overcommit_memory",
+    "kernel.panic",
+    "kernel.panic_on_oops",
+];
+
+/// Run before each fault: who starts the gate, and what the table's words stand for.
+const PRELUDE: &str = r#"
+set -eu
+trace=
+inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
+protected='-- kubelet --config=/var/lib/kubelet/config.yaml'
+folder='-- kubelet --config-dir=/etc/kubernetes/kubelet.conf.d'
+unprotected='-- kubelet'
+case $who in
+    hand) ;;
+    service) export SYSTEMD_EXEC_PID=$$ ;;
+    unit) export SYSTEMD_EXEC_PID=$$ JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) NOTIFY_SOCKET=/run/notify ;;
+esac
+"#;
+
+#[test]
+fn each_row_ends_as_expected() {
+    let programs = [
+        "strace", "stat", "mount", "umount", "mkfifo", "mkdir", "chmod", "sleep", "head", "ln",
+        "env", "unshare", "tr",
+    ];
+    let namespace = match Namespace::new("faults", User::Root, &programs) {
+        Ok(namespace) => namespace,
+        Err(why) => return not_run("each_row_ends_as_expected", &why),
+    };
+    // ROWS=text runs only those whose name has the text.
+    let only = std::env::var("ROWS").unwrap_or_default();
+    let rows: Vec<_> = rows(TABLE)
+        .into_iter()
+        .filter(|row| row.name().contains(&only))
+        .collect();
+    let machine = Machine::new();
+    let mut failed = 0;
+    let mut slowest = Duration::ZERO;
+    for row in &rows {
+        let run = machine.run(&namespace, row);
+        slowest = slowest.max(run.took);
+        let troubles = row.judge(&run);
+        if !troubles.is_empty() {
+            failed += 1;
+            println!(
+                "{}\n  {}\n  seen: {run:?}\n",
+                row.name(),
+                troubles.join("\n  ")
+            );
+        }
+    }
+    println!(
+        "faults: {} rows, {} as expected, the slowest run took {} ms",
+        rows.len(),
+        rows.len() - failed,
+        slowest.as_millis()
+    );
+    assert_eq!(failed, 0, "rows of tests/faults/table that ended otherwise");
+}
+
+/// One made fault and what is expected of it.
+#[derive(Debug)]
+struct Row {
+    heading: String,
+    line: usize,
+    /// `hand`, `service` (with nothing but a stream) or `unit` (with the journal and the Status line).
+    who: String,
+    /// Shell that makes the fault.
+    fault: String,
+    arguments: String,
+    /// What would become of kubelet: it `dies` of its tunables, `starts`, or `fails` by itself first.
+    kubelet: String,
+    exit: i32,
+    /// The stream that has the sentence, or `anywhere`; `nobody` where none can be reached, empty where nothing is to be said.
+    place: String,
+    sentence: String,
+}
+
+/// Reads the table; `for E in ...` repeats the rows up to `end` for each errno.
+fn rows(table: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut heading = String::new();
+    let mut errnos = vec![""];
+    for (number, line) in table.lines().enumerate() {
+        if let Some(text) = line.strip_prefix("## ") {
+            heading = text.to_string();
+        } else if let Some(list) = line.strip_prefix("for E in ") {
+            errnos = list.split_whitespace().collect();
+        } else if line == "end" {
+            errnos = vec![""];
+        } else if !line.trim().is_empty() && !line.starts_with('#') {
+            for errno in &errnos {
+                let line = match *errno {
+                    "" => line.to_string(),
+                    name => line.replace("$E", name).replace("$WORDS", &words(name)),
+                };
+                rows.push(Row::parse(&heading, number + 1, &line));
+            }
+        }
+    }
+    rows
+}
+
+/// How Rust words the errno.
+fn words(name: &str) -> String {
+    let errno = ERRNOS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .unwrap_or_else(|| panic!("no errno {name}"))
+        .1;
+    std::io::Error::from(errno).to_string()
+}
+
+impl Row {
+    fn parse(heading: &str, line: usize, text: &str) -> Self {
+        let columns: Vec<_> = text
+            .splitn(7, " | ")
+            .map(str::trim)
+            .map(|column| if column == "-" { "" } else { column }.to_string())
+            .collect();
+        let [who, fault, arguments, kubelet, exit, place, sentence] = columns
+            .try_into()
+            .unwrap_or_else(|columns| panic!("line {line}: seven columns, not {columns:?}"));
+        let row = Self {
+            heading: heading.to_string(),
+            line,
+            exit: exit
+                .parse()
+                .unwrap_or_else(|_| panic!("line {line}: exit {exit}")),
+            who,
+            fault,
+            arguments,
+            kubelet,
+            place,
+            sentence,
+        };
+        assert!(
+            ["hand", "service", "unit"].contains(&row.who.as_str()),
+            "{row:?}"
+        );
+        assert!(
+            ["dies", "starts", "fails"].contains(&row.kubelet.as_str()),
+            "{row:?}"
+        );
+        assert!(
+            row.kubelet != "dies" || row.exit != 0,
+            "it passes a kubelet that dies: {row:?}"
+        );
+        row
+    }
+
+    fn name(&self) -> String {
+        format!(
+            "line {}: {}: {}: {}; {}",
+            self.line, self.heading, self.who, self.fault, self.arguments
+        )
+    }
+
+    fn script(&self) -> String {
+        let run = format!(
+            "exec ${{trace:+/bin/strace -D -f -qq -o /dev/null $trace}} /bin/kubelet-tunables {}",
+            self.arguments
+        );
+        format!("who={}\n{PRELUDE}\n{}\n{run}\n", self.who, self.fault)
+    }
+
+    /// All that is not as expected.
+    fn judge(&self, run: &Run) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let mut expect = |holds: bool, trouble: String| {
+            if !holds {
+                troubles.push(trouble);
+            }
+        };
+        expect(
+            run.exit == self.exit,
+            format!("exit {}, expected {}", run.exit, self.exit),
+        );
+        expect(
+            run.took < BOUND,
+            format!("took {} ms", run.took.as_millis()),
+        );
+        let heard = [&run.stdout, &run.stderr, &run.journal]
+            .map(String::as_str)
+            .join("\n");
+        expect(!heard.contains("panicked"), "panicked".to_string());
+        let place = match self.place.as_str() {
+            "stdout" => &run.stdout,
+            "stderr" => &run.stderr,
+            "journal" => &run.journal,
+            "status" => &run.status,
+            "anywhere" => &heard,
+            "" | "nobody" => {
+                expect(heard.trim().is_empty(), "something was said".to_string());
+                return troubles;
+            }
+            other => panic!("{other}: no such place"),
+        };
+        expect(
+            place.contains(&self.sentence),
+            format!("expected on {}: {}", self.place, self.sentence),
+        );
+        let judged = !self.sentence.starts_with("error: ");
+        if judged && [74, 77, 78].contains(&self.exit) {
+            for name in WRONG {
+                let count = heard.matches(&format!("{name} is ")).count()
+                    + heard.matches(&format!("{name} was ")).count();
+                expect(
+                    count == 1,
+                    format!("{name} is spoken of {count} times, not once"),
+                );
+            }
+        }
+        troubles
+    }
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "shown when a row fails")]
+struct Run {
+    exit: i32,
+    took: Duration,
+    stdout: String,
+    stderr: String,
+    journal: String,
+    status: String,
+}
+
+/// The machine that all rows start from, and the sockets of its journald and its systemd.
+struct Machine {
+    base: PathBuf,
+    journal: UnixDatagram,
+    notify: UnixDatagram,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let base = scratch("faults-machine");
+        let copied = Command::new("cp")
+            .args(["-dR", MACHINE])
+            .arg(base.join("tree"))
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()));
+        let bind = |name| {
+            let socket = UnixDatagram::bind(base.join(name)).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            socket
+        };
+        let (journal, notify) = (bind("journal"), bind("notify"));
+        let setup = format!(
+            "mkdir -p run/systemd/journal; : >run/systemd/journal/socket; : >run/notify
+             mount --bind {0}/journal run/systemd/journal/socket; mount --bind {0}/notify run/notify",
+            base.display()
+        );
+        fs::write(base.join("tree/setup"), setup).unwrap();
+        Self {
+            base,
+            journal,
+            notify,
+        }
+    }
+
+    fn run(&self, namespace: &Namespace, row: &Row) -> Run {
+        let begun = Instant::now();
+        let output = namespace.run(&self.base.join("tree"), &row.script());
+        Run {
+            took: begun.elapsed(),
+            exit: exit_of(&output),
+            stdout: unwrapped(&output.stdout),
+            stderr: unwrapped(&output.stderr),
+            journal: unwrapped(&taken_from(&self.journal)),
+            status: unwrapped(&taken_from(&self.notify)),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.base);
+    }
+}
+
+/// The exit code, or what a shell makes of a signal.
+fn exit_of(output: &Output) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    let status = output.status;
+    status
+        .code()
+        .or(status.signal().map(|signal| 128 + signal))
+        .unwrap()
+}
+
+/// A terminal's lines are wrapped; sentences are compared as they are in one line.
+fn unwrapped(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn taken_from(socket: &UnixDatagram) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length) = socket.recv(&mut buffer) {
+        all.extend_from_slice(&buffer[..length]);
+    }
+    all
+}
+
+/// Those that the system calls of the table can give (open(2), read(2), write(2), getdents(2), stat(2), socket(2), send(2)).
+const ERRNOS: &[(&str, Errno)] = &[
+    ("E2BIG", Errno::TOOBIG),
+    ("EACCES", Errno::ACCESS),
+    ("EAFNOSUPPORT", Errno::AFNOSUPPORT),
+    ("EAGAIN", Errno::AGAIN),
+    ("EBADF", Errno::BADF),
+    ("EBUSY", Errno::BUSY),
+    ("ECONNREFUSED", Errno::CONNREFUSED),
+    ("ECONNRESET", Errno::CONNRESET),
+    ("EDESTADDRREQ", Errno::DESTADDRREQ),
+    ("EDQUOT", Errno::DQUOT),
+    ("EFAULT", Errno::FAULT),
+    ("EFBIG", Errno::FBIG),
+    ("EINTR", Errno::INTR),
+    ("EINVAL", Errno::INVAL),
+    ("EIO", Errno::IO),
+    ("EISCONN", Errno::ISCONN),
+    ("EISDIR", Errno::ISDIR),
+    ("ELOOP", Errno::LOOP),
+    ("EMFILE", Errno::MFILE),
+    ("EMSGSIZE", Errno::MSGSIZE),
+    ("ENAMETOOLONG", Errno::NAMETOOLONG),
+    ("ENFILE", Errno::NFILE),
+    ("ENOBUFS", Errno::NOBUFS),
+    ("ENODEV", Errno::NODEV),
+    ("ENOENT", Errno::NOENT),
+    ("ENOMEM", Errno::NOMEM),
+    ("ENOSPC", Errno::NOSPC),
+    ("ENOSYS", Errno::NOSYS),
+    ("ENOTCONN", Errno::NOTCONN),
+    ("ENOTDIR", Errno::NOTDIR),
+    ("ENOTSOCK", Errno::NOTSOCK),
+    ("ENXIO", Errno::NXIO),
+    ("EOPNOTSUPP", Errno::OPNOTSUPP),
+    ("EOVERFLOW", Errno::OVERFLOW),
+    ("EPERM", Errno::PERM),
+    ("EPIPE", Errno::PIPE),
+    ("EPROTONOSUPPORT", Errno::PROTONOSUPPORT),
+    ("EPROTOTYPE", Errno::PROTOTYPE),
+    ("ERANGE", Errno::RANGE),
+    ("EROFS", Errno::ROFS),
+    ("ESTALE", Errno::STALE),
+    ("ETIMEDOUT", Errno::TIMEDOUT),
+    ("ETXTBSY", Errno::TXTBSY),
+];
