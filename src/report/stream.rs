@@ -50,19 +50,23 @@ impl Stream {
 }
 
 fn write_all(mut stream: impl Write + AsFd, text: &str) -> io::Result<()> {
-    if was_closed(&stream) {
+    if takes_nothing(&stream) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     stream.write_all(text.as_bytes())?;
     stream.flush()
 }
 
-/// Whether the stream was closed when the program started.
+/// Whether the stream was closed when the program started, or opened for reading only.
 ///
 /// Rust's runtime opens /dev/null for reading and writing in the place of a closed standard stream. A shell's
-/// `>/dev/null`, which does want silence, opens it for writing only.
-fn was_closed(stream: &impl AsFd) -> bool {
+/// `>/dev/null`, which does want silence, opens it for writing only. What cannot be written to, Rust takes for a stream
+/// that nobody wants, and says that all went well.
+fn takes_nothing(stream: &impl AsFd) -> bool {
     let null = |stat: rustix::fs::Stat| (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3);
-    fcntl_getfl(stream).is_ok_and(|flags| flags.contains(OFlags::RDWR))
-        && fstat(stream).is_ok_and(null)
+    fcntl_getfl(stream).is_ok_and(|flags| match flags & OFlags::ACCMODE {
+        OFlags::RDONLY => true,
+        OFlags::RDWR => fstat(stream).is_ok_and(null),
+        _ => false,
+    })
 }
