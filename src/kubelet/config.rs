@@ -1,7 +1,7 @@
 //! Owns kubelet's configuration file: YAML 1.1 as Go reads it, down to one key.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use memchr::memmem;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -160,7 +160,7 @@ enum Open {
 
 /// Reads the first document, whose top has to be a mapping.
 fn read(text: &str) -> Result<Mapping, Refusal> {
-    let mut anchors: HashMap<usize, Node> = HashMap::new();
+    let mut anchors: BTreeMap<usize, Node> = BTreeMap::new();
     let mut stack: Vec<Open> = Vec::new();
     let mut kept = 0;
     for event in Parser::new_from_str(text) {

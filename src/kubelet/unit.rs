@@ -1,6 +1,6 @@
 //! Owns the question what a systemd unit tells kubelet: its `ExecStart=` words and its environment.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -59,7 +59,7 @@ pub fn command_line(root: &Path, unit: &OsStr) -> anyhow::Result<Vec<OsString>> 
 struct Shown<'a> {
     is_loaded: bool,
     words: Vec<OsString>,
-    environment: HashMap<Vec<u8>, OsString>,
+    environment: BTreeMap<Vec<u8>, OsString>,
     /// Paths, and whether each may be missing.
     files: Vec<(&'a [u8], bool)>,
 }
@@ -197,7 +197,7 @@ mod tests {
             ("A", None),
         ];
         for (content, expected) in cases {
-            let variables: HashMap<_, _> = assignments(content.as_bytes()).into_iter().collect();
+            let variables: BTreeMap<_, _> = assignments(content.as_bytes()).into_iter().collect();
             let value = variables.get(&b"A"[..]);
             assert_eq!(
                 value.map(OsString::as_os_str),
