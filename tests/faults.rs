@@ -20,10 +20,13 @@ const BOUND: u32 = 2;
 /// Rows that are run at a time; most of one is waiting for mounts.
 const WORKERS: usize = 4;
 /// What the table's faults are made with.
-const PROGRAMS: [&str; 14] = [
-    "strace", "timeout", "stat", "mount", "umount", "mkfifo", "mkdir", "chmod", "sleep", "head",
-    "ln", "env", "unshare", "tr",
+const PROGRAMS: [&str; 15] = [
+    "strace", "grep", "timeout", "stat", "mount", "umount", "mkfifo", "mkdir", "chmod", "sleep",
+    "head", "ln", "env", "unshare", "tr",
 ];
+
+/// What a row says whose fault did not come about.
+const NOT_MADE: &str = "the fault was not made";
 
 /// What is wrong on the machine: of each the report has to speak, and once.
 const WRONG: [&str; 3] = [
@@ -188,9 +191,14 @@ impl Row {
         format!(
             "cat >/tmp/gate <<'GATE'
 who={}{PRELUDE}{}
-exec ${{trace:+/bin/strace -D -f -qq -o /dev/null $trace}} /bin/kubelet-tunables {}
+exec ${{trace:+/bin/strace -D -f -q -o /tmp/trace $trace}} /bin/kubelet-tunables {}
 GATE
-exec timeout --signal=KILL {BOUND} sh /tmp/gate
+timeout --signal=KILL {BOUND} sh /tmp/gate && code=0 || code=$?
+[ ! -e /tmp/trace ] || {{
+    until grep -q '+++ ' /tmp/trace; do sleep 0.01; done
+    grep -q 'INJECTED\\|DELAYED\\|--- SIG\\|+++ killed\\|<unfinished' /tmp/trace || echo '{NOT_MADE}'
+}}
+exit $code
 ",
             self.who, self.fault, self.arguments
         )
@@ -212,6 +220,7 @@ exec timeout --signal=KILL {BOUND} sh /tmp/gate
             .map(String::as_str)
             .join("\n");
         expect(!heard.contains("panicked"), "panicked".to_string());
+        expect(!heard.contains(NOT_MADE), NOT_MADE.to_string());
         let place = match self.place.as_str() {
             "stdout" => &run.stdout,
             "stderr" => &run.stderr,
