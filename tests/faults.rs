@@ -38,7 +38,7 @@ const WRONG: [&str; 3] = [
 /// Run before each fault: who starts the gate, and what the table's words stand for.
 const PRELUDE: &str = r#"
 set -eu
-trace=
+trace= prefix=
 inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
 protected='-- kubelet --config=/var/lib/kubelet/config.yaml'
 folder='-- kubelet --config-dir=/etc/kubernetes/kubelet.conf.d'
@@ -107,7 +107,7 @@ struct Row {
     sentence: String,
 }
 
-/// Reads the table; `for E in ...` repeats the rows up to `end` for each errno.
+/// Reads the table; `for E in ...` repeats the rows up to `end` for each errno, and `$WORDS` is what Rust says of an errno.
 fn rows(table: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut heading = String::new();
@@ -191,7 +191,7 @@ impl Row {
         format!(
             "cat >/tmp/gate <<'GATE'
 who={}{PRELUDE}{}
-exec ${{trace:+/bin/strace -D -f -q -o /tmp/trace $trace}} /bin/kubelet-tunables {}
+exec $prefix ${{trace:+/bin/strace -D -f -q -o /tmp/trace $trace}} /bin/kubelet-tunables {}
 GATE
 timeout --signal=KILL {BOUND} sh /tmp/gate && code=0 || code=$?
 [ ! -e /tmp/trace ] || {{
