@@ -43,15 +43,15 @@ pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, ro
         rest.push_str(&lines(&entries, false));
     }
     if !rest.is_empty() {
-        print(rest);
+        Stream::Stderr.print_within(&rest, STDERR_LIMIT);
     }
     if let Some(notified) = notified {
         let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
         if let Err(trouble) = notified.and_then(|notified| outcome(&notified, left)) {
             let level = if journal { "<7>" } else { "" };
-            print(format!(
-                "{level}The Status line of the unit could not be set: {trouble:#}\n"
-            ));
+            let line =
+                format!("{level}The Status line of the unit could not be set: {trouble:#}\n");
+            Stream::Stderr.print_within(&line, STDERR_LIMIT);
         }
     }
 }
@@ -76,25 +76,6 @@ fn priority(level: Level) -> u8 {
         Level::Info => 5,
         Level::Debug => 6,
         Level::Trace => 7,
-    }
-}
-
-fn print(text: String) {
-    let text = Arc::new(text);
-    let printed = in_background({
-        let text = Arc::clone(&text);
-        move || {
-            Stream::Stderr.print(&text);
-            Ok(())
-        }
-    });
-    match printed {
-        // Whoever does not read standard error within the limit is not told of it on standard error.
-        Ok(printed) => {
-            let _ = outcome(&printed, STDERR_LIMIT);
-        }
-        // Where no thread can be had, rather without the bound than not at all.
-        Err(_) => Stream::Stderr.print(&text),
     }
 }
 
