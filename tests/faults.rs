@@ -3,18 +3,14 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
-use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustix::io::Errno;
-use support::{Namespace, User, not_run, scratch};
+use support::machine::{AWAIT_TRACE, Machine, Run, WHO};
+use support::not_run;
 
 const TABLE: &str = include_str!("faults/table");
-const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/faults/machine");
 /// Seconds that a run may take, whatever is broken; what takes longer is killed.
 const BOUND: u32 = 2;
 /// Rows that are run at a time.
@@ -35,28 +31,19 @@ const WRONG: [&str; 3] = [
     "kernel.panic_on_oops",
 ];
 
-/// Run before each fault: who starts the gate, and what the table's words stand for.
-const PRELUDE: &str = r#"
-set -eu
+/// `inject CALL:... [PATH]` has strace do that to the gate's calls, on that path.
+const INJECT: &str = r#"
 trace= prefix=
 inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
-protected='-- kubelet --config=/var/lib/kubelet/config.yaml'
-folder='-- kubelet --config-dir=/etc/kubernetes/kubelet.conf.d'
-unprotected='-- kubelet'
-case $who in
-    hand) ;;
-    service) export SYSTEMD_EXEC_PID=$$ ;;
-    unit) export SYSTEMD_EXEC_PID=$$ JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) NOTIFY_SOCKET=/run/notify ;;
-esac
 "#;
 
 #[test]
 fn each_row_ends_as_expected() {
-    let namespaces: Result<Vec<_>, _> = (0..WORKERS)
-        .map(|worker| Namespace::new(&format!("faults-{worker}"), User::Root, &PROGRAMS))
+    let machines: Result<Vec<_>, _> = (0..WORKERS)
+        .map(|worker| Machine::new(&format!("faults-{worker}"), &PROGRAMS))
         .collect();
-    let namespaces = match namespaces {
-        Ok(namespaces) => namespaces,
+    let machines = match machines {
+        Ok(machines) => machines,
         Err(why) => return not_run("each_row_ends_as_expected", &why),
     };
     // ROWS=text runs only those whose name has the text.
@@ -68,12 +55,11 @@ fn each_row_ends_as_expected() {
     let next = AtomicUsize::new(0);
     let failed = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for (worker, namespace) in namespaces.into_iter().enumerate() {
+        for machine in machines {
             let (rows, next, failed) = (&rows, &next, &failed);
             scope.spawn(move || {
-                let machine = Machine::new(worker, namespace);
                 while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = machine.run(row);
+                    let run = unwrapped(machine.run(&row.script()));
                     let troubles = row.judge(&run).join("\n  ");
                     if !troubles.is_empty() {
                         failed.fetch_add(1, Ordering::Relaxed);
@@ -195,12 +181,12 @@ impl Row {
         let bound = BOUND + u32::from(self.fault.contains("inject "));
         format!(
             "cat >/tmp/gate <<'GATE'
-who={}{PRELUDE}{}
+who={}{WHO}{INJECT}{}
 exec $prefix ${{trace:+/bin/strace -D -f -q -o /tmp/trace $trace}} /bin/kubelet-tunables {}
 GATE
 timeout --signal=KILL {bound} sh /tmp/gate && code=0 || code=$?
 [ ! -e /tmp/trace ] || {{
-    until grep -q '+++ ' /tmp/trace; do sleep 0.01; done
+    {AWAIT_TRACE}
     grep -q 'INJECTED\\|DELAYED\\|--- SIG\\|+++ killed\\|<unfinished' /tmp/trace || echo '{NOT_MADE}'
 }}
 exit $code
@@ -257,93 +243,16 @@ exit $code
     }
 }
 
-#[derive(Debug)]
-#[allow(dead_code, reason = "shown when a row fails")]
-struct Run {
-    exit: i32,
-    stdout: String,
-    stderr: String,
-    journal: String,
-    status: String,
-}
-
-/// The machine that all rows start from, and the sockets of its journald and its systemd.
-struct Machine {
-    namespace: Namespace,
-    base: PathBuf,
-    journal: UnixDatagram,
-    notify: UnixDatagram,
-}
-
-impl Machine {
-    fn new(worker: usize, namespace: Namespace) -> Self {
-        let base = scratch(&format!("faults-machine-{worker}"));
-        let copied = Command::new("cp")
-            .args(["-dR", MACHINE])
-            .arg(base.join("tree"))
-            .status();
-        assert!(copied.is_ok_and(|status| status.success()));
-        let bind = |name| {
-            let socket = UnixDatagram::bind(base.join(name)).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            socket
-        };
-        let (journal, notify) = (bind("journal"), bind("notify"));
-        let setup = format!(
-            "mkdir -p run/systemd/journal; : >run/systemd/journal/socket; : >run/notify
-             mount --bind {0}/journal run/systemd/journal/socket; mount --bind {0}/notify run/notify",
-            base.display()
-        );
-        fs::write(base.join("tree/setup"), setup).unwrap();
-        Self {
-            namespace,
-            base,
-            journal,
-            notify,
-        }
-    }
-
-    fn run(&self, row: &Row) -> Run {
-        let output = self.namespace.run(&self.base.join("tree"), &row.script());
-        Run {
-            exit: exit_of(&output),
-            stdout: unwrapped(&output.stdout),
-            stderr: unwrapped(&output.stderr),
-            journal: unwrapped(&taken_from(&self.journal)),
-            status: unwrapped(&taken_from(&self.notify)),
-        }
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.base);
-    }
-}
-
-/// The exit code, or what a shell makes of a signal.
-fn exit_of(output: &Output) -> i32 {
-    use std::os::unix::process::ExitStatusExt;
-    let status = output.status;
-    status
-        .code()
-        .or(status.signal().map(|signal| 128 + signal))
-        .unwrap()
-}
-
 /// A terminal's lines are wrapped; sentences are compared as they are in one line.
-fn unwrapped(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn taken_from(socket: &UnixDatagram) -> Vec<u8> {
-    let mut all = Vec::new();
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(length) = socket.recv(&mut buffer) {
-        all.extend_from_slice(&buffer[..length]);
+fn unwrapped(run: Run) -> Run {
+    let unwrap = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Run {
+        exit: run.exit,
+        stdout: unwrap(run.stdout),
+        stderr: unwrap(run.stderr),
+        journal: unwrap(run.journal),
+        status: unwrap(run.status),
     }
-    all
 }
 
 /// Those that the system calls of the table can give (open(2), read(2), write(2), getdents(2), stat(2), socket(2), send(2)).

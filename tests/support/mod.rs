@@ -1,6 +1,8 @@
 //! Owns what the tests share: saying out loud that one cannot run, and a root of its own for the real binary.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod machine;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
