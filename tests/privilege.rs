@@ -1,5 +1,5 @@
 //! What the process touches, by strace, compared with the kept list `tests/touched`; and that this is the least: nothing
-//! but /proc/sys is written, no network is used, and in the unit no process is started.
+//! but /proc/sys is written, no network is used, in the unit no process is started, and little memory is enough.
 //!
 //! `UPDATE=1 cargo test --test privilege` writes the list anew; the difference is then yours to read.
 
@@ -8,10 +8,11 @@ mod support;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::machine::{AWAIT_TRACE, Machine, WHO};
-use support::not_run;
+use support::{BINARY, not_run};
 
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/touched");
 
@@ -84,6 +85,69 @@ fn touches_what_is_listed_and_no_more() {
         list, kept,
         "what it touches has changed; UPDATE=1 rewrites {KEPT}"
     );
+}
+
+#[test]
+fn fits_in_8_mib() {
+    let Some(group) = MemoryGroup::new() else {
+        return not_run(
+            "fits_in_8_mib",
+            "no control group with a limit on memory can be made",
+        );
+    };
+    let output = Command::new("sh")
+        .args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""])
+        .arg(&group.folder)
+        .args([BINARY, "--", "kubelet"])
+        .arg(concat!(
+            "--config=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/machine/var/lib/kubelet/config.yaml"
+        ))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("peak in a group of 8 MiB: {} KiB", group.peak() / 1024);
+    assert!(matches!(output.status.code(), Some(0 | 78)), "{output:?}");
+    assert!(said.contains("kernel.keys.root_maxbytes"), "{output:?}");
+}
+
+/// A control group whose memory is limited, of the one hierarchy or of the older ones.
+struct MemoryGroup {
+    folder: PathBuf,
+    peak: &'static str,
+}
+
+impl MemoryGroup {
+    fn new() -> Option<Self> {
+        [
+            (
+                "/sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                "memory.max_usage_in_bytes",
+            ),
+            ("/sys/fs/cgroup", "memory.max", "memory.peak"),
+        ]
+        .into_iter()
+        .find_map(|(parent, limit, peak)| {
+            let folder = Path::new(parent).join(format!("kubelet-tunables-{}", std::process::id()));
+            fs::create_dir(&folder).ok()?;
+            let group = Self { folder, peak };
+            let limit = group.folder.join(limit);
+            (limit.exists() && fs::write(limit, "8388608").is_ok()).then_some(group)
+        })
+    }
+
+    fn peak(&self) -> u64 {
+        let peak = fs::read_to_string(self.folder.join(self.peak)).unwrap_or_default();
+        peak.trim().parse().unwrap_or_default()
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+    }
 }
 
 /// What one run touches.
