@@ -16,7 +16,8 @@ use support::{BINARY, not_run};
 
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/touched");
 
-/// In the unit and by hand, with each behaviour, on the machine as it is, with all six right, and without its files: who, arguments, exit.
+/// In the unit and by hand, with each behaviour: who, arguments, exit. Each on the machine as it is, with all six right,
+/// and without its files.
 const RUNS: [(&str, &str, i32); 13] = [
     ("unit", "$protected", 78),
     ("unit", "$folder", 78),
