@@ -99,6 +99,7 @@ mod tests {
     use clap::CommandFactory;
     use clap::error::ErrorKind;
 
+    use crate::exit::Exit;
     use crate::tunable::TUNABLES;
 
     fn parse(arguments: &[&str]) -> Result<Cli, ErrorKind> {
@@ -153,6 +154,14 @@ mod tests {
         let help = Cli::command().render_long_help().to_string();
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_each_exit_code() {
+        for exit in Exit::ALL {
+            let line = format!("\n  {:>2}  {}\n", exit.code(), exit.meaning());
+            assert!(AFTER_HELP.contains(&line), "{line}");
         }
     }
 

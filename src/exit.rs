@@ -20,6 +20,37 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 5] = [
+        Self::Success,
+        Self::Usage,
+        Self::Io,
+        Self::NoPermission,
+        Self::Config,
+    ];
+
+    /// What systemd calls it in its own log line. Source: systemd.exec(5), "Process Exit Codes".
+    pub fn systemd_name(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Usage => "INVALIDARGUMENT",
+            Self::Io => "IOERR",
+            Self::NoPermission => "NOPERM",
+            Self::Config => "CONFIG",
+        }
+    }
+
+    /// What it says of the tunables, as the help, the README and the man page have it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "kubelet's check will pass (or --warn, and a value is wrong)",
+            Self::Usage => "the command line was not understood",
+            Self::Io => "a value could not be read or understood, so nothing is known of it",
+            Self::NoPermission => "a value is wrong and could not be changed",
+            Self::Config => "a value is wrong",
+        }
+    }
+
     /// The number, as `$?` shows it.
     pub fn code(self) -> u8 {
         match self {

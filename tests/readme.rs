@@ -1,4 +1,4 @@
-//! Holds the README against what the program prints and against the one table.
+//! Holds the README against what the program prints and against the one table, and the table of crates against the lock file.
 
 use std::fs;
 use std::path::Path;
@@ -80,14 +80,29 @@ fn capitalised(text: &str) -> String {
 
 #[test]
 fn it_names_each_exit_code() {
-    for exit in [
-        Exit::Success,
-        Exit::Usage,
-        Exit::Io,
-        Exit::NoPermission,
-        Exit::Config,
-    ] {
-        let row = format!("\n| {} |", exit.code());
+    for exit in Exit::ALL {
+        let row = format!(
+            "\n| {} | {} | {} |",
+            exit.code(),
+            exit.systemd_name(),
+            exit.meaning().replace("--warn", "`--warn`")
+        );
         assert!(README.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn each_crate_has_its_reason() {
+    let table = include_str!("../CONTRIBUTING.md")
+        .split_once("## Dependencies")
+        .expect("a chapter")
+        .1;
+    let lock = include_str!("../Cargo.lock");
+    let names = lock.lines().filter_map(|line| {
+        line.strip_prefix("name = \"")
+            .and_then(|name| name.strip_suffix('"'))
+    });
+    for name in names.filter(|name| *name != "kubelet-tunables") {
+        assert!(table.contains(&format!("`{name}`")), "{name}");
     }
 }

@@ -1,43 +1,50 @@
 //! Owns what the kernel's command line says of a tunable.
 
+use memchr::memchr;
+
+use super::{from_any_base, is_space};
+
 /// The value that the command line gives the tunable of the dotted `name`, and the word that does it.
 ///
 /// The kernel applies `panic=` and `oops=panic` early and `sysctl.NAME=VALUE` just before it starts PID 1; of several
 /// the last that it understands counts. Source: Documentation/admin-guide/kernel-parameters.txt, `do_sysctl_args` in
 /// `fs/proc/proc_sysctl.c`, `next_arg` in `lib/cmdline.c`.
-pub(super) fn setting(
+pub fn setting(
     cmdline: &[u8],
     name: &str,
     taken: impl Fn(&[u8]) -> Option<i64>,
 ) -> Option<(i64, String)> {
     let (mut early, mut late) = (None, None);
     for word in words(cmdline) {
-        if word == "--" {
-            break;
-        }
-        let Some((parameter, value)) = word.split_once('=') else {
+        let (quoted, bare) = match word.strip_prefix(b"\"") {
+            Some(bare) => (true, bare),
+            None => (false, word),
+        };
+        let unquoted = |text| strip_quote(text, quoted);
+        let shown = || String::from_utf8_lossy(unquoted(bare)).into_owned();
+        let Some(at) = memchr(b'=', bare) else {
+            if unquoted(bare) == b"--" {
+                break;
+            }
             continue;
         };
-        let value = value.trim_matches('"');
+        let (parameter, value) = (&bare[..at], &bare[at + 1..]);
+        let value = match value.strip_prefix(b"\"") {
+            Some(value) => strip_quote(value, true),
+            None => unquoted(value),
+        };
         match (parameter, name) {
-            ("panic", "kernel.panic") => {
-                // As a parameter, unlike in the file, it may have a `+` and nothing behind the number.
-                let number = value.strip_prefix('+').unwrap_or(value);
-                if let Some(number) =
-                    taken(number.as_bytes()).filter(|_| !number.contains(char::is_whitespace))
-                {
-                    early = Some((number, word.clone()));
+            (b"panic", "kernel.panic") => {
+                if let Some(number) = integer(value) {
+                    early = Some((number, shown()));
                 }
             }
-            ("oops", "kernel.panic_on_oops") if value == "panic" => early = Some((1, word.clone())),
+            (b"oops", "kernel.panic_on_oops") if value == b"panic" => early = Some((1, shown())),
             _ => {
-                let sysctl = parameter
-                    .strip_prefix("sysctl.")
-                    .or_else(|| parameter.strip_prefix("sysctl/"));
-                if sysctl.is_some_and(|sysctl| sysctl.replace('/', ".") == name)
-                    && let Some(number) = taken(value.as_bytes())
+                if names(parameter, name)
+                    && let Some(number) = taken(value)
                 {
-                    late = Some((number, word.clone()));
+                    late = Some((number, shown()));
                 }
             }
         }
@@ -45,30 +52,51 @@ pub(super) fn setting(
     late.or(early)
 }
 
-/// The words of the command line: spaces within double quotes belong to the word, and quotes around it are dropped.
-fn words(cmdline: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(cmdline);
-    let mut words = Vec::new();
-    let mut word = String::new();
+/// The words of the command line; white space within double quotes belongs to the word.
+fn words(cmdline: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // The kernel's own string has no line end; /proc/cmdline adds one.
+    let cmdline = cmdline.strip_suffix(b"\n").unwrap_or(cmdline);
     let mut quoted = false;
-    for character in text.chars() {
-        if character == '"' {
-            quoted = !quoted;
-        }
-        if character.is_ascii_whitespace() && !quoted {
-            words.push(std::mem::take(&mut word));
-        } else {
-            word.push(character);
-        }
+    cmdline
+        .split(move |&byte| {
+            quoted ^= byte == b'"';
+            is_space(byte) && !quoted
+        })
+        .filter(|word| !word.is_empty())
+}
+
+/// The text without the quote at its end, if there was one at the beginning.
+fn strip_quote(text: &[u8], quoted: bool) -> &[u8] {
+    match text.strip_suffix(b"\"") {
+        Some(bare) if quoted => bare,
+        _ => text,
     }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    for word in &mut words {
-        if let Some(bare) = word.strip_prefix('"') {
-            *word = bare.strip_suffix('"').unwrap_or(bare).to_string();
-        }
-    }
-    words
+}
+
+/// Whether the parameter is `sysctl.` and the name, which is a path: dots and slashes alike, and several count as one.
+fn names(parameter: &[u8], name: &str) -> bool {
+    let is_separator = |byte: &u8| matches!(byte, b'.' | b'/');
+    let Some(path) = parameter.strip_prefix(b"sysctl") else {
+        return false;
+    };
+    path.first().is_some_and(is_separator)
+        && !path.last().is_some_and(is_separator)
+        && path
+            .split(is_separator)
+            .filter(|part| !part.is_empty())
+            .eq(name.split('.').map(str::as_bytes))
+}
+
+/// The number that the kernel makes of a parameter's value (`kstrtoint` in base 0): unlike in the file, it may have a `+`
+/// and nothing behind it but a line end.
+fn integer(value: &[u8]) -> Option<i64> {
+    let value = value.strip_suffix(b"\n").unwrap_or(value);
+    let (sign, digits) = match value.strip_prefix(b"-") {
+        Some(digits) => (-1, digits),
+        None => (1, value.strip_prefix(b"+").unwrap_or(value)),
+    };
+    let number = sign * from_any_base(str::from_utf8(digits).ok()?)?;
+    i32::try_from(number).is_ok().then_some(number)
 }
 
 #[cfg(test)]
@@ -125,6 +153,19 @@ mod tests {
             ("x=\"a panic=5 b\" quiet", 2, None),
             ("\"panic=5\"", 2, Some((5, "panic=5"))),
             ("panic=\"5\"", 2, Some((5, "panic=\"5\""))),
+            ("panic=\"5\n", 2, Some((5, "panic=\"5"))),
+            ("panic=5\" x", 2, None),
+            ("panic=+-5", 2, None),
+            ("panic=+010", 2, Some((8, "panic=+010"))),
+            ("\"panic=5", 2, Some((5, "panic=5"))),
+            ("x\u{b}panic=5", 2, Some((5, "panic=5"))),
+            (
+                "sysctl..kernel//panic=1",
+                2,
+                Some((1, "sysctl..kernel//panic=1")),
+            ),
+            ("sysctl.kernel.panic.=1", 2, None),
+            ("sysctlkernel.panic=1", 2, None),
             ("", 2, None),
         ];
         for (cmdline, row, expected) in cases {

@@ -1,50 +1,71 @@
 //! Owns glob(7) patterns over a path, as the C library's glob(3) matches them.
 
-/// Characters that make a name a pattern.
-pub(super) fn is_pattern(name: &[u8]) -> bool {
+/// Whether characters are in the name that make it a pattern.
+pub fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
 
-/// Alternatives tried of one pattern at the most: `{,}{,}{,}...` has as many as one likes.
-const ALTERNATIVES: usize = 1024;
+/// Bytes that the alternatives of one pattern may have altogether: `{,}{,}{,}...` has as many as one likes.
+const ALTERNATIVES: usize = 4 << 10;
 
 /// Whether the pattern names the path, both without a leading slash.
-pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
-    let mut waiting = vec![pattern.to_vec()];
-    for _ in 0..ALTERNATIVES {
-        let Some(pattern) = waiting.pop() else {
-            break;
-        };
-        match alternatives(&pattern) {
-            Some(alternatives) => waiting.extend(alternatives),
-            None if matches_path(&pattern, path) => return true,
-            None => {}
-        }
-    }
-    false
+pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
+    let mut left = ALTERNATIVES;
+    matches_any(pattern, path, &mut left)
 }
 
-/// The pattern with the first pair of braces replaced by each of what it holds (`GLOB_BRACE`).
-fn alternatives(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let start = pattern.iter().position(|&byte| byte == b'{')?;
-    let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
-    for (at, byte) in pattern.iter().enumerate().skip(start) {
-        match byte {
-            b'{' => depth += 1,
-            b',' if depth == 1 => {
-                parts.push(&pattern[from..at]);
-                from = at + 1;
+/// Replaces the first pair of braces by each of what it holds (`GLOB_BRACE`), for as long as bytes are left for that.
+fn matches_any(pattern: &[u8], path: &[u8], left: &mut usize) -> bool {
+    let Some(Braces {
+        before,
+        parts,
+        after,
+    }) = Braces::first(pattern)
+    else {
+        return matches_path(pattern, path);
+    };
+    parts.into_iter().any(|part| {
+        let length = before.len() + part.len() + after.len();
+        let Some(rest) = left.checked_sub(length) else {
+            return false;
+        };
+        *left = rest;
+        matches_any(&[before, part, after].concat(), path, left)
+    })
+}
+
+/// The first pair of braces in a pattern: what stands before it, in it between commas, and behind it.
+struct Braces<'a> {
+    before: &'a [u8],
+    parts: Vec<&'a [u8]>,
+    after: &'a [u8],
+}
+
+impl<'a> Braces<'a> {
+    fn first(pattern: &'a [u8]) -> Option<Self> {
+        let start = pattern.iter().position(|&byte| byte == b'{')?;
+        let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
+        for (at, byte) in pattern.iter().enumerate().skip(start) {
+            match byte {
+                b'{' => depth += 1,
+                b',' if depth == 1 => {
+                    parts.push(&pattern[from..at]);
+                    from = at + 1;
+                }
+                b'}' if depth == 1 => {
+                    parts.push(&pattern[from..at]);
+                    return Some(Self {
+                        before: &pattern[..start],
+                        parts,
+                        after: &pattern[at + 1..],
+                    });
+                }
+                b'}' => depth -= 1,
+                _ => {}
             }
-            b'}' if depth == 1 => {
-                parts.push(&pattern[from..at]);
-                let whole = |part| [&pattern[..start], part, &pattern[at + 1..]].concat();
-                return Some(parts.into_iter().map(whole).collect());
-            }
-            b'}' => depth -= 1,
-            _ => {}
         }
+        None
     }
-    None
 }
 
 fn matches_path(pattern: &[u8], path: &[u8]) -> bool {
@@ -147,8 +168,10 @@ fn set_character(set: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
+/// Where the name of a class ends; what is no small letter makes it no class.
 fn class_end(class: &[u8]) -> Option<usize> {
-    class.windows(2).position(|pair| pair == b":]")
+    let end = class.iter().position(|byte| !byte.is_ascii_lowercase())?;
+    class[end..].starts_with(b":]").then_some(end)
 }
 
 fn in_class(class: &[u8], byte: u8) -> bool {
@@ -211,6 +234,24 @@ mod tests {
                 expected,
                 "{pattern}"
             );
+        }
+    }
+
+    #[test]
+    fn ends_whatever_the_pattern() {
+        // Each of these would take hours if every alternative were tried, or every beginning.
+        let pairs = "{,}".repeat(300_000);
+        let commas = ",".repeat(300_000);
+        let open = "[:".repeat(300_000);
+        let cases = [
+            ("many pairs of braces", format!("kernel/*{pairs}x")),
+            ("one pair of many", format!("kernel/*{{{commas}}}x{commas}")),
+            ("braces in braces", "{".repeat(300_000)),
+            ("a class without an end", format!("kernel/*[{open}]x")),
+            ("a set without an end", format!("kernel/*[{open}")),
+        ];
+        for (case, pattern) in cases {
+            assert!(!matches(pattern.as_bytes(), b"kernel/panic"), "{case}");
         }
     }
 }

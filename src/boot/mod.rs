@@ -1,7 +1,7 @@
 //! Owns the question what the next boot will set, and who says so: the kernel, its command line, or a line of a file.
 
-mod cmdline;
-mod glob;
+pub mod cmdline;
+pub mod glob;
 mod kernel_config;
 pub mod sysctl_d;
 
@@ -198,10 +198,13 @@ fn row(tunable: &Tunable) -> usize {
 /// Source: `proc_get_long` in `kernel/sysctl.c` and the ranges of the tables in `mm/util.c`, `mm/oom_kill.c`,
 /// `kernel/panic.c` and `security/keys/sysctl.c`.
 pub fn taken(tunable: &Tunable, text: &[u8]) -> Option<i64> {
-    let text = text.trim_ascii_start();
-    let number = text
+    /// Longer ones are refused, leading zeros or not (`TMPBUFLEN`).
+    const LONGEST: usize = 20;
+    let start = text.iter().position(|&byte| !is_space(byte))?;
+    let number = text[start..]
         .split(|byte| matches!(byte, b' ' | b'\t' | b'\n'))
-        .next()?;
+        .next()
+        .filter(|number| number.len() <= LONGEST)?;
     let number = str::from_utf8(number).ok()?;
     let (negative, digits) = match number.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -215,6 +218,11 @@ pub fn taken(tunable: &Tunable, text: &[u8]) -> Option<i64> {
         _ => i64::from(i32::MIN)..=i64::from(i32::MAX),
     };
     range.contains(&value).then_some(value)
+}
+
+/// The kernel's `isspace` (`lib/ctype.c`), to which the no-break space of Latin-1 is one too.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b'\t'..=b'\r' | b' ' | 0xa0)
 }
 
 /// An unsigned number as C's `strtoul` reads it in base 0.
@@ -270,6 +278,9 @@ mod tests {
             (panic, "0x0a", Some(10)),
             (panic, "012", Some(10)),
             (panic, "0", Some(0)),
+            (panic, "\u{b}10", Some(10)),
+            (panic, "00000000000000000010", Some(8)),
+            (panic, "000000000000000000010", None),
             (panic, "10 20", Some(10)),
             (panic, "10\t", Some(10)),
             (panic, "10,20", None),

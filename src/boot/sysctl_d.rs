@@ -23,6 +23,8 @@ const FOLDERS: [&str; 4] = [
 const SPLIT_USR_FOLDER: &str = "lib/sysctl.d";
 /// A longer line makes systemd-sysctl give the file up (`LONG_LINE_MAX`).
 const LINE_LIMIT: usize = 1 << 20;
+/// Patterns tried on the six at the most; a machine has a handful.
+const PATTERNS: usize = 1024;
 
 /// A line of a file that sets a tunable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +40,11 @@ pub struct Assignment {
 }
 
 /// All lines that concern the six, in the order in which systemd-sysctl applies them.
-#[derive(Debug)]
-pub(super) struct SysctlD {
+#[derive(Debug, Default)]
+pub struct SysctlD {
     options: Vec<Setting>,
+    /// So many patterns were tried.
+    patterns: usize,
     /// Files and folders that could not be read, each with its place in the order.
     problems: Vec<(OsString, Problem)>,
 }
@@ -53,15 +57,14 @@ struct Setting {
     file_name: OsString,
     assignment: Assignment,
     exclusion: bool,
+    /// The rows of the table that it names.
+    rows: [bool; TUNABLES.len()],
 }
 
 impl SysctlD {
     /// Reads all files below `root`.
     pub(super) fn read(root: &Path) -> Self {
-        let mut all = Self {
-            options: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut all = Self::default();
         let mut buffer = Vec::new();
         for (file_name, (full_path, kind)) in all.list(root) {
             if kind.is_dir() {
@@ -87,7 +90,7 @@ impl SysctlD {
     }
 
     /// The line that systemd-sysctl will apply to this row of the table.
-    pub(super) fn assignment(&self, row: usize) -> Option<&Assignment> {
+    pub fn assignment(&self, row: usize) -> Option<&Assignment> {
         self.winner(row)
             .filter(|it| !it.exclusion)
             .map(|it| &it.assignment)
@@ -120,17 +123,11 @@ impl SysctlD {
 
     /// A name wins over patterns wherever it stands; of patterns the last applied wins.
     fn winner(&self, row: usize) -> Option<&Setting> {
-        let name = key_of(row);
-        self.options
-            .iter()
-            .find(|option| option.assignment.explicit && option.key == name)
-            .or_else(|| {
-                self.options.iter().rev().find(|option| {
-                    !option.assignment.explicit
-                        && !option.exclusion
-                        && glob::matches(&option.key, &name)
-                })
-            })
+        let mut options = self.options.iter().filter(|option| option.rows[row]);
+        options
+            .clone()
+            .find(|option| option.assignment.explicit)
+            .or_else(|| options.rfind(|option| !option.exclusion))
     }
 
     /// The files in the order in which they are read, which is that of their names whatever the folder.
@@ -177,7 +174,8 @@ impl SysctlD {
         files
     }
 
-    fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
+    /// Adds the lines of a file that is read after all that were added before.
+    pub fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
         let ends = memchr_iter(b'\n', content).chain([content.len()]);
         let mut start = 0;
         for (number, end) in ends.enumerate() {
@@ -191,17 +189,30 @@ impl SysctlD {
             for part_end in memchr2_iter(b'\r', 0, line).chain([line.len()]) {
                 let part = &line[part_start..part_end];
                 part_start = part_end + 1;
-                if let Some((key, value)) = parse(part) {
+                let Some((name, value)) = parse(part) else {
+                    continue;
+                };
+                let key = normalise(name);
+                let explicit = !glob::is_pattern(&key);
+                self.patterns += usize::from(!explicit);
+                if self.patterns > PATTERNS {
+                    let why = format!("over {PATTERNS} patterns");
+                    self.add_problem(file_name.to_os_string(), path, io::Error::other(why));
+                    return;
+                }
+                let rows = rows_of(&key, explicit);
+                if rows.contains(&true) {
                     self.add_option(Setting {
-                        exclusion: value.is_none(),
+                        key,
                         file_name: file_name.to_os_string(),
                         assignment: Assignment {
                             path: Path::new("/").join(path),
                             line: number + 1,
                             text: value.unwrap_or_default().to_vec(),
-                            explicit: !glob::is_pattern(&key),
+                            explicit,
                         },
-                        key,
+                        exclusion: value.is_none(),
+                        rows,
                     });
                 }
             }
@@ -236,9 +247,19 @@ impl SysctlD {
     }
 }
 
-/// The path below /proc/sys of a row of the table.
-fn key_of(row: usize) -> Vec<u8> {
-    TUNABLES[row].name.replace('.', "/").into_bytes()
+/// The rows of the table that a key names: one at the most, or as a pattern several.
+fn rows_of(key: &[u8], explicit: bool) -> [bool; TUNABLES.len()] {
+    TUNABLES.map(|tunable| {
+        let slashed = tunable
+            .name
+            .bytes()
+            .map(|byte| if byte == b'.' { b'/' } else { byte });
+        if explicit {
+            slashed.eq(key.iter().copied())
+        } else {
+            glob::matches(key, &slashed.collect::<Vec<_>>())
+        }
+    })
 }
 
 /// Whether systemd reads a file of this name.
@@ -248,7 +269,7 @@ fn is_configuration(name: &OsStr) -> bool {
 }
 
 /// The name and the value of a line, if it might concern one of the six; a name to be left alone has no value.
-fn parse(line: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
+fn parse(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let line = strip(line);
     if matches!(line.first(), None | Some(b'#' | b';')) {
         return None;
@@ -259,16 +280,7 @@ fn parse(line: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
         None => return None,
     };
     let name = strip(name.strip_prefix(b"-").unwrap_or(name));
-    if !might_concern(name) {
-        return None;
-    }
-    let key = normalise(name);
-    let concerns = if glob::is_pattern(&key) {
-        (0..TUNABLES.len()).any(|row| glob::matches(&key, &key_of(row)))
-    } else {
-        (0..TUNABLES.len()).any(|row| key == key_of(row))
-    };
-    concerns.then_some((key, value))
+    might_concern(name).then_some((name, value))
 }
 
 /// Tells most names of other tunables apart by their first and last letters, without making anything of them.
@@ -314,4 +326,33 @@ fn strip(text: &[u8]) -> &[u8] {
         text = rest;
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_up_a_file_of_ever_more_patterns_and_says_so() {
+        let mut read = SysctlD::default();
+        let lines = |count| {
+            (0..count).fold(String::new(), |text, at| {
+                text + &format!("{{{at},vm}}/*=1\n")
+            })
+        };
+        let content = lines(PATTERNS) + "vm.panic_on_oom = 2\n";
+        read.add_file(
+            OsStr::new("10.conf"),
+            Path::new("10.conf"),
+            content.as_bytes(),
+        );
+        assert!(read.doubt(0).is_none());
+        assert_eq!(read.assignment(1).map(|it| it.line), Some(PATTERNS + 1));
+        read.add_file(OsStr::new("20.conf"), Path::new("20.conf"), b"kernel.*=1\n");
+        assert!(
+            read.doubt(0)
+                .is_some_and(|problem| problem.path == Path::new("/20.conf"))
+        );
+        assert_eq!(read.assignment(2).map(|it| it.line), None);
+    }
 }

@@ -3,13 +3,67 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use memchr::memmem;
+
+// The flags of kubelet 1.20 to 1.36. Source: kubernetes' `cmd/kubelet/app/options` and `component-base/logs`.
+
+/// Switches of kubelet's own: what stands behind one is not its value.
+const SWITCHES: &str = " anonymous-auth authentication-token-webhook cgroups-per-qos \
+    contention-profiling cpu-cfs-quota enable-cadvisor-json-endpoints \
+    enable-controller-attach-detach enable-debugging-handlers enable-server \
+    exit-on-lock-contention experimental-allocatable-ignore-eviction \
+    experimental-check-node-capabilities-before-mount experimental-kernel-memcg-notification \
+    experimental-logging-sanitization fail-swap-on help keep-terminated-pod-volumes \
+    kernel-memcg-notification local-storage-capacity-isolation log-json-split-stream \
+    log-text-split-stream make-iptables-util-chains protect-kernel-defaults \
+    really-crash-for-testing redirect-container-streaming register-node register-schedulable \
+    rotate-certificates rotate-server-certificates runonce seccomp-default \
+    serialize-image-pulls ";
+/// Switches of the libraries in it.
+const LIBRARY_SWITCHES: &str = " add-dir-header alsologtostderr docker-only docker-tls \
+    enable-load-reader log-cadvisor-usage logtostderr one-output skip-headers skip-log-headers \
+    storage-driver-secure version ";
+/// Flags whose value may be any text, even one that looks like a flag.
+const TEXTS: &str = " allowed-unsafe-sysctls authorization-mode azure-container-registry-config \
+    boot-id-file bootstrap-kubeconfig cert-dir cgroup-driver cgroup-root client-ca-file \
+    cloud-config cloud-provider cluster-dns cluster-domain cni-bin-dir cni-cache-dir cni-conf-dir \
+    config config-dir container-hints container-log-max-size container-runtime \
+    container-runtime-endpoint containerd containerd-namespace cpu-manager-policy \
+    cpu-manager-policy-options docker docker-endpoint docker-env-metadata-whitelist docker-root \
+    docker-tls-ca docker-tls-cert docker-tls-key dynamic-config-dir enforce-node-allocatable \
+    event-storage-age-limit event-storage-event-limit eviction-hard eviction-minimum-reclaim \
+    eviction-soft eviction-soft-grace-period experimental-bootstrap-kubeconfig \
+    experimental-dockershim-root-directory experimental-mounter-path feature-gates hairpin-mode \
+    hostname-override image-credential-provider-bin-dir image-credential-provider-config \
+    image-service-endpoint kube-api-content-type kube-reserved kube-reserved-cgroup kubeconfig \
+    kubelet-cgroups lock-file log-dir log-file logging-format machine-id-file manifest-url \
+    manifest-url-header master-service-namespace memory-manager-policy network-plugin node-ip \
+    node-labels non-masquerade-cidr pod-cidr pod-infra-container-image pod-manifest-path \
+    provider-id qos-reserved reserved-cpus resolv-conf root-dir runtime-cgroups \
+    seccomp-profile-root storage-driver-db storage-driver-host storage-driver-password \
+    storage-driver-table storage-driver-user system-cgroups system-reserved \
+    system-reserved-cgroup tls-cert-file tls-cipher-suites tls-min-version tls-private-key-file \
+    topology-manager-policy topology-manager-policy-options topology-manager-scope v vmodule \
+    volume-plugin-dir ";
+
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Arguments {
+pub struct Arguments {
     /// The last `--protect-kernel-defaults` and the word it stood in.
-    pub(super) flag: Option<(bool, String)>,
-    pub(super) config: Option<OsString>,
-    pub(super) config_dir: Option<OsString>,
+    pub flag: Option<(bool, String)>,
+    /// The last `--config`, unless it is empty.
+    pub config: Option<OsString>,
+    /// The last `--config-dir`, unless it is empty.
+    pub config_dir: Option<OsString>,
+}
+
+/// Kubelet reads its words twice when there is a file: the second time for the flags that beat it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    First,
+    /// The switches of the libraries stand for nothing here and want a value, stray words do not matter, and there is
+    /// no help. Source: `kubeletConfigFlagPrecedence` in kubernetes' `cmd/kubelet/app/server.go`.
+    Second,
 }
 
 impl Arguments {
@@ -18,85 +72,127 @@ impl Arguments {
     /// # Errors
     ///
     /// Says why kubelet will not take them.
-    ///
-    /// Which other flags there are differs from version to version. One that is not known here takes the next word when
-    /// that is not a flag, as kubelet has no use for a word that belongs to no flag.
-    pub(super) fn parse(command_line: &[OsString]) -> Result<Self, String> {
+    pub fn parse(command_line: &[OsString]) -> Result<Self, String> {
+        let words = command_line.get(1..).unwrap_or_default();
+        let first = Self::read(words, Reading::First)?;
+        if first.config.is_none() && first.config_dir.is_none() {
+            return Ok(first);
+        }
+        let flag = Self::read(words, Reading::Second)?.flag;
+        Ok(Self { flag, ..first })
+    }
+
+    fn read(words: &[OsString], reading: Reading) -> Result<Self, String> {
         let mut arguments = Self::default();
-        let mut words = command_line
-            .iter()
-            .skip(1)
-            .map(|word| word.as_bytes())
-            .peekable();
+        let (mut help, mut version) = (false, false);
+        let mut words = words.iter().map(|word| word.as_bytes()).peekable();
         while let Some(word) = words.next() {
             let shown = || String::from_utf8_lossy(word).into_owned();
             let Some(flag) = word.strip_prefix(b"-").filter(|flag| !flag.is_empty()) else {
-                return Err(format!("unknown command \"{}\"", shown()));
-            };
-            let Some(long) = flag.strip_prefix(b"-") else {
-                if flag[0] == b'h' {
-                    return Err("it prints its help".to_string());
-                }
-                if flag[0] != b'v' {
-                    return Err(format!("unknown shorthand flag in \"{}\"", shown()));
-                }
-                if flag.len() == 1 {
-                    words.next().ok_or("-v needs an argument")?;
+                if reading == Reading::First {
+                    return Err(format!("unknown command \"{}\"", shown()));
                 }
                 continue;
             };
-            if long.is_empty() {
-                match words.next() {
-                    Some(_) => return Err("unknown command behind --".to_string()),
-                    None => break,
+            let long = match flag {
+                b"-" if reading == Reading::First && words.peek().is_some() => {
+                    return Err("unknown command behind --".to_string());
                 }
-            }
+                b"-" => break,
+                [b'-', long @ ..] => long,
+                b"h" => b"help",
+                [b'h', b'=', _, ..] => &[b"help", &flag[1..]].concat(),
+                b"v" => b"v",
+                [b'v', ..] => continue,
+                _ => return Err(format!("unknown shorthand flag in \"{}\"", shown())),
+            };
             let (name, value) = match long.iter().position(|&byte| byte == b'=') {
                 Some(at) => (&long[..at], Some(&long[at + 1..])),
                 None => (long, None),
             };
-            if matches!(name.first(), None | Some(b'-' | b'=')) {
+            if matches!(name.first(), None | Some(b'-')) {
                 return Err(format!("bad flag syntax: {}", shown()));
             }
             let name: Vec<u8> = name
                 .iter()
                 .map(|&byte| if byte == b'_' { b'-' } else { byte })
                 .collect();
-            match name.as_slice() {
-                b"protect-kernel-defaults" => {
-                    let on = parse_bool(value.unwrap_or(b"true"))
-                        .ok_or_else(|| format!("invalid boolean in {}", shown()))?;
-                    arguments.flag = Some((on, shown()));
-                }
-                b"config" | b"config-dir" => {
-                    let value = match value {
-                        Some(value) => value,
-                        None => words
-                            .next()
-                            .ok_or_else(|| format!("{} needs an argument", shown()))?,
+            let value = match value {
+                Some(value) => Some(value),
+                None => match Takes::of(&name, reading) {
+                    Takes::Nothing => Some(&b"true"[..]),
+                    Takes::NoFlag => words.next_if(|next| !looks_like_a_flag(next)),
+                    Takes::Any => match words.next() {
+                        Some(next) => Some(next),
+                        None => return Err(format!("{} needs an argument", shown())),
+                    },
+                },
+            };
+            let boolean = || {
+                let value = value.and_then(parse_bool);
+                value.ok_or_else(|| format!("invalid boolean in {}", shown()))
+            };
+            let path = || value.filter(|path| !path.is_empty()).map(os_string);
+            match (name.as_slice(), reading) {
+                (b"protect-kernel-defaults", _) => arguments.flag = Some((boolean()?, shown())),
+                (b"config", _) => arguments.config = path(),
+                (b"config-dir", _) => arguments.config_dir = path(),
+                (b"help", Reading::First) => help = boolean()?,
+                (b"help", Reading::Second) => return Err("it prints its help".to_string()),
+                (b"version", Reading::First) => {
+                    version = match value {
+                        Some(b"raw") => true,
+                        // A newer kubelet is told so of what version it shall say that it is.
+                        Some([b'v', ..]) => false,
+                        _ => boolean()?,
                     };
-                    let value =
-                        Some(OsString::from_vec(value.to_vec())).filter(|value| !value.is_empty());
-                    if name == b"config" {
-                        arguments.config = value;
-                    } else {
-                        arguments.config_dir = value;
-                    }
                 }
-                b"help" => return Err("it prints its help".to_string()),
-                b"version" if value.is_none_or(|value| parse_bool(value) != Some(false)) => {
-                    return Err("it prints its version".to_string());
-                }
-                _ => {
-                    let next_is_value = |next: &&[u8]| !next.starts_with(b"-") || *next == b"-";
-                    if value.is_none() {
-                        let _ = words.next_if(next_is_value);
-                    }
-                }
+                _ => {}
             }
         }
-        Ok(arguments)
+        match (help, version) {
+            (true, _) => Err("it prints its help".to_string()),
+            (_, true) => Err("it prints its version".to_string()),
+            _ => Ok(arguments),
+        }
     }
+}
+
+/// What a flag takes that has no `=`.
+enum Takes {
+    Nothing,
+    /// The next word, whatever it is.
+    Any,
+    /// The next word unless it looks like a flag, which is no value for a number or the like, and may stand behind a switch
+    /// that is not known here.
+    NoFlag,
+}
+
+impl Takes {
+    fn of(name: &[u8], reading: Reading) -> Self {
+        let is_in =
+            |list: &str| memmem::find(list.as_bytes(), &[b" ", name, b" "].concat()).is_some();
+        if is_in(TEXTS) {
+            Self::Any
+        } else if is_in(SWITCHES) {
+            Self::Nothing
+        } else if is_in(LIBRARY_SWITCHES) {
+            match reading {
+                Reading::First => Self::Nothing,
+                Reading::Second => Self::Any,
+            }
+        } else {
+            Self::NoFlag
+        }
+    }
+}
+
+fn looks_like_a_flag(word: &[u8]) -> bool {
+    matches!(word, [b'-', next, ..] if !next.is_ascii_digit() && *next != b'.')
+}
+
+fn os_string(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
 }
 
 /// Go's `strconv.ParseBool`.
@@ -164,7 +260,30 @@ mod tests {
             (vec!["--version"], None),
             (vec!["--version=false", P], on(P)),
             (vec!["--node-ip", "10.0.0.1", P], on(P)),
-            (vec!["--node-ip", P], on(P)),
+            (vec!["--node-ip", P], Some(None)),
+            (vec!["--node-ip"], None),
+            (vec!["--oom-score-adj", "-999", P], on(P)),
+            (vec!["--of-another-version", P], on(P)),
+            (vec!["--of-another-version", "x", P], on(P)),
+            (vec!["--fail-swap-on", P], on(P)),
+            (vec!["--fail-swap-on", "false", P], None),
+            (vec!["--alsologtostderr", P], on(P)),
+            (vec!["--alsologtostderr", P, "--config=/c"], Some(None)),
+            (vec!["--alsologtostderr=true", P, "--config=/c"], on(P)),
+            (vec![P, "--config=/c", "--alsologtostderr"], None),
+            (
+                vec!["--alsologtostderr", "--v", "4", P, "--config=/c"],
+                on(P),
+            ),
+            (vec!["--version=false", P, "--config-dir=/d"], on(P)),
+            (vec!["--help=false", P], on(P)),
+            (vec!["--help", "-h=false", P], on(P)),
+            (vec!["--help=false", P, "--config=/c"], None),
+            (vec!["-hv"], None),
+            (vec!["--version", "--version=false", P], on(P)),
+            (vec!["--version=raw"], None),
+            (vec!["--version=v1.36.0", P], on(P)),
+            (vec!["--version=no", P], None),
             (vec!["--kubeconfig=/x", "stray"], None),
             (vec!["stray"], None),
             (vec!["-"], None),
@@ -172,8 +291,9 @@ mod tests {
             (vec!["--"], Some(None)),
             (vec!["--", P], None),
             (vec!["---x"], None),
-            (vec!["--=x"], None),
             (vec!["--config", P], Some(None)),
+            (vec!["--config=/c", "--", P], None),
+            (vec!["--=x"], None),
             (vec!["--config"], None),
         ];
         for (words, expected) in cases {

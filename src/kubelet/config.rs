@@ -1,10 +1,12 @@
-//! Owns kubelet's configuration file: YAML 1.1 as Go reads it, down to one key.
+//! Owns kubelet's configuration file: JSON, or YAML 1.1 as Go reads it, down to one key.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use memchr::memmem;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+
+use super::json::{self, Json};
 
 const KEY: &str = "protectKernelDefaults";
 const KIND: &str = "KubeletConfiguration";
@@ -19,7 +21,7 @@ const TEXT: usize = 64;
 
 /// What a file says of protectKernelDefaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
+pub enum Value {
     /// Nothing.
     Absent,
     /// It takes back what an earlier file said.
@@ -30,7 +32,7 @@ pub(super) enum Value {
 
 /// Why there is no value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Kubelet will not take the file.
     ByKubelet(String),
     /// We cannot read what kubelet perhaps can.
@@ -54,21 +56,82 @@ impl From<&str> for Refusal {
 /// # Errors
 ///
 /// Says why kubelet will not take the file, or why we cannot tell.
-pub(super) fn parse(content: &[u8]) -> Result<Value, Refusal> {
-    let text = decode(content)?;
-    // A key can hide behind an escape, but not behind an alias: what it refers to stands in the file.
-    if memmem::find(text.as_bytes(), KEY.as_bytes()).is_none() && !text.contains('\\') {
+pub fn parse(content: &[u8]) -> Result<Value, Refusal> {
+    let is_json = is_json(content);
+    let text = if is_json {
+        String::from_utf8_lossy(content)
+    } else {
+        decode(content)?
+    };
+    // A key can hide behind an escape, but not behind an alias: what it refers to stands in the file. Kubelet's internal
+    // version has a large P.
+    if memmem::find(text.as_bytes(), &KEY.as_bytes()[1..]).is_none() && !text.contains('\\') {
         return Ok(Value::Absent);
     }
-    let top = read(&text)?;
-    let is = |entry: &Option<Entry>, text| matches!(entry, Some(Entry::Scalar(scalar)) if scalar.text == text);
-    if !is(&top.kind, KIND) || !is(&top.api_version, API_VERSION) {
-        return Err(format!("it is no {KIND} of {API_VERSION}").into());
+    let mut top = Mapping::default();
+    if is_json {
+        let (mut line, mut counted) = (1, 0);
+        json::read(&text, |key, value, end| {
+            if matters(key) {
+                line += text[counted..end].matches('\n').count();
+                counted = end;
+                top.entries.push((key.to_string(), Entry { value, line }));
+            }
+        })?;
+    } else {
+        top = read(&as_yaml_1_1(&text))?;
     }
-    match &top.protect {
-        None => Ok(Value::Absent),
-        Some(Entry::Scalar(scalar)) => Ok(scalar.value()?),
-        Some(Entry::Other) => Err(format!("{KEY} is no boolean").into()),
+    settle(&top)
+}
+
+/// A file whose first character is a brace has to be JSON, and any other is YAML. Source: `GuessJSONStream` in
+/// `k8s.io/apimachinery/pkg/util/yaml`.
+fn is_json(content: &[u8]) -> bool {
+    content.trim_ascii_start().starts_with(b"{")
+}
+
+/// Whether kubelet, which has an eye for the case in all other keys, takes the key for `kind` or `apiVersion`: Go looks
+/// for them with a decoder of its own. Source: `SimpleMetaFactory` in `k8s.io/apimachinery`.
+fn is_like(key: &str, wanted: &str) -> bool {
+    let fold = |character: char| match character {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        _ => character.to_ascii_lowercase(),
+    };
+    key.chars().map(fold).eq(wanted.chars().map(fold))
+}
+
+fn matters(key: &str) -> bool {
+    key == KEY || is_like(key, "kind") || is_like(key, "apiVersion")
+}
+
+/// Of several entries for the same the last counts, and a null says nothing of what the file is.
+fn settle(top: &Mapping) -> Result<Value, Refusal> {
+    let mut kind = "";
+    let mut api_version = "";
+    let mut protect = Value::Absent;
+    for (key, Entry { value, line }) in &top.entries {
+        match (key == KEY, value) {
+            // Behind another value a null takes it back since 1.23 only.
+            (true, Json::Null) if protect != Value::Absent => {}
+            (true, Json::Null) => protect = Value::Null,
+            (true, Json::Bool(value)) => protect = Value::Bool(*value, *line),
+            (true, Json::Text(text)) => return Err(format!("{KEY} is no boolean: {text}").into()),
+            (true, Json::Other) => return Err(format!("{KEY} is no boolean").into()),
+            (false, Json::Null) => {}
+            (false, Json::Text(text)) if is_like(key, "kind") => kind = text,
+            (false, Json::Text(text)) => api_version = text,
+            (false, Json::Bool(_) | Json::Other) => {
+                return Err(format!("{key} is no string").into());
+            }
+        }
+    }
+    match (kind, api_version) {
+        (KIND, API_VERSION) => Ok(protect),
+        (KIND, "kubelet.config.k8s.io/__internal") => Err(Refusal::ByUs(format!(
+            "it is written as kubelet keeps a {KIND} for itself"
+        ))),
+        _ => Err(format!("it is no {KIND} of {API_VERSION}").into()),
     }
 }
 
@@ -90,6 +153,19 @@ fn decode(content: &[u8]) -> Result<Cow<'_, str>, String> {
     }
 }
 
+/// In YAML 1.1 three more characters end a line, and to Go's parser a byte order mark inside is a letter.
+fn as_yaml_1_1(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let changed = |character| match character {
+        '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+        '\u{feff}' => '\u{fffd}',
+        _ => character,
+    };
+    text.chars().map(changed).collect()
+}
+
 #[derive(Debug, Clone)]
 struct Scalar {
     text: String,
@@ -99,48 +175,56 @@ struct Scalar {
 }
 
 impl Scalar {
-    /// The value by yaml.v2's `resolve`, in which a plain `yes`, `on` and `y` are true.
-    fn value(&self) -> Result<Value, String> {
-        let no_boolean = || format!("{KEY} is no boolean: {}", self.text);
+    /// The value by yaml.v2's `resolve`, in which a plain `yes`, `on` and `y` are true; what is neither boolean nor null
+    /// stays text.
+    fn value(&self) -> Json {
+        let text = || Json::Text(self.text.clone());
         match self.tag.as_deref() {
-            None if !self.plain => return Err(no_boolean()),
+            None if !self.plain => return text(),
             None | Some("bool" | "null") => {}
-            Some(_) => return Err(no_boolean()),
+            Some(_) => return text(),
         }
         match self.text.as_str() {
             "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-                Ok(Value::Bool(true, self.line))
+                Json::Bool(true)
             }
             "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
-            | "OFF" => Ok(Value::Bool(false, self.line)),
-            "" | "~" | "null" | "Null" | "NULL" => Ok(Value::Null),
-            _ => Err(no_boolean()),
+            | "OFF" => Json::Bool(false),
+            "" | "~" | "null" | "Null" | "NULL" => Json::Null,
+            _ => text(),
         }
     }
 }
 
-/// Of a mapping what matters here.
+/// The entries of a mapping that matter here, in the order of their keys' bytes, as Go turns YAML into JSON.
 #[derive(Debug, Clone, Default)]
 struct Mapping {
-    kind: Option<Entry>,
-    api_version: Option<Entry>,
-    protect: Option<Entry>,
+    entries: Vec<(String, Entry)>,
 }
 
-/// The value of a key.
+/// The value of a key, and the line in which the key stands.
 #[derive(Debug, Clone)]
-enum Entry {
-    Scalar(Scalar),
-    /// A mapping or a sequence.
-    Other,
+struct Entry {
+    value: Json,
+    line: usize,
 }
 
 impl Mapping {
+    fn set(&mut self, key: &str, entry: Entry) {
+        let place = self
+            .entries
+            .binary_search_by(|(name, _)| name.as_str().cmp(key));
+        match place {
+            Ok(at) => self.entries[at].1 = entry,
+            Err(at) => self.entries.insert(at, (key.to_string(), entry)),
+        }
+    }
+
     /// Go's parser applies a merge where it stands, so that it beats what stands before it.
     fn merge(&mut self, other: &Self) {
-        self.kind = other.kind.clone().or(self.kind.take());
-        self.api_version = other.api_version.clone().or(self.api_version.take());
-        self.protect = other.protect.clone().or(self.protect.take());
+        for (key, entry) in &other.entries {
+            self.set(key, entry.clone());
+        }
     }
 }
 
@@ -152,68 +236,122 @@ enum Node {
     Sequence(Vec<Mapping>),
 }
 
-/// A mapping or sequence that has not ended yet, with the id of its anchor.
+impl Node {
+    /// How much it takes to keep.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Scalar(_) => 1,
+            Self::Mapping(mapping) => 1 + mapping.entries.len(),
+            Self::Sequence(mappings) => mappings
+                .iter()
+                .fold(1, |weight, mapping| weight + 1 + mapping.entries.len()),
+        }
+    }
+}
+
+/// A mapping or sequence that has not ended yet, with the id of its anchor and what was decoded before it.
 enum Open {
-    Mapping(Box<Mapping>, Option<Box<Node>>, usize),
-    Sequence(Vec<Mapping>, usize),
+    Mapping(Box<Mapping>, Option<Box<Node>>, usize, u32),
+    Sequence(Vec<Mapping>, usize, u32),
+}
+
+/// What Go's parser counts: nodes, those that aliases stand for again each time, and the latter alone.
+#[derive(Default)]
+struct Decoded {
+    all: u32,
+    by_aliases: u32,
+}
+
+impl Decoded {
+    fn alias(&mut self, size: u32) {
+        self.all = self.all.saturating_add(size);
+        self.by_aliases = self.by_aliases.saturating_add(size);
+    }
+
+    /// Source: `unmarshal` and `allowedAliasRatio` in yaml.v2's `decode.go`.
+    fn is_excessive(&self) -> bool {
+        let (low, high) = (400_000.0, 4_000_000.0);
+        let beyond = (f64::from(self.all) - low).clamp(0.0, high - low);
+        let allowed = 0.99 - 0.89 * beyond / (high - low);
+        self.by_aliases > 100
+            && self.all > 1000
+            && f64::from(self.by_aliases) / f64::from(self.all) > allowed
+    }
 }
 
 /// Reads the first document, whose top has to be a mapping.
 fn read(text: &str) -> Result<Mapping, Refusal> {
-    let mut anchors: BTreeMap<usize, Node> = BTreeMap::new();
+    let mut anchors: BTreeMap<usize, (Node, u32)> = BTreeMap::new();
     let mut stack: Vec<Open> = Vec::new();
     let mut kept = 0;
+    let mut decoded = Decoded::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| refusal(&error))?;
-        let node = match event {
-            Event::MappingStart(anchor, _) => {
-                stack.push(Open::Mapping(Box::default(), None, anchor));
-                None
-            }
-            Event::SequenceStart(anchor, _) => {
-                stack.push(Open::Sequence(Vec::new(), anchor));
-                None
-            }
-            Event::MappingEnd | Event::SequenceEnd => stack.pop().map(|open| match open {
-                Open::Mapping(mapping, _, anchor) => (Node::Mapping(*mapping), anchor),
-                Open::Sequence(mappings, anchor) => (Node::Sequence(mappings), anchor),
-            }),
-            Event::Scalar(text, style, anchor, tag) => Some((
-                Node::Scalar(scalar(&text, style, tag.as_deref(), span)),
-                anchor,
-            )),
-            Event::Alias(anchor) => {
-                let node = anchors
-                    .get(&anchor)
-                    .ok_or("an alias refers to what is not there")?;
-                Some((node.clone(), 0))
-            }
-            Event::DocumentEnd | Event::StreamEnd => break,
-            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => None,
-        };
         if stack.len() > DEPTH {
             return Err("it is nested too deeply".into());
         }
+        let before = decoded.all;
+        if matches!(
+            event,
+            Event::MappingStart(..)
+                | Event::SequenceStart(..)
+                | Event::Scalar(..)
+                | Event::Alias(_)
+        ) {
+            decoded.all = decoded.all.saturating_add(1);
+        }
+        let (node, anchor, before) = match event {
+            Event::MappingStart(anchor, _) => {
+                stack.push(Open::Mapping(Box::default(), None, anchor, before));
+                continue;
+            }
+            Event::SequenceStart(anchor, _) => {
+                stack.push(Open::Sequence(Vec::new(), anchor, before));
+                continue;
+            }
+            Event::MappingEnd | Event::SequenceEnd => match stack.pop() {
+                Some(Open::Mapping(mapping, _, anchor, before)) => {
+                    (Node::Mapping(*mapping), anchor, before)
+                }
+                Some(Open::Sequence(mappings, anchor, before)) => {
+                    (Node::Sequence(mappings), anchor, before)
+                }
+                None => continue,
+            },
+            Event::Scalar(text, style, anchor, tag) => {
+                let scalar = scalar(&text, style, tag.as_deref(), span);
+                (Node::Scalar(scalar), anchor, before)
+            }
+            Event::Alias(anchor) => {
+                let (node, size) = anchors
+                    .get(&anchor)
+                    .ok_or("an alias refers to what is not there")?;
+                decoded.alias(*size);
+                if decoded.is_excessive() {
+                    return Err("it has more by aliases than kubelet takes".into());
+                }
+                (node.clone(), 0, before)
+            }
+            Event::DocumentEnd | Event::StreamEnd => break,
+            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => continue,
+        };
         if kept > KEPT {
             return Err(Refusal::ByUs(format!(
                 "it has more than {KEPT} anchors and mappings in sequences"
             )));
         }
-        let Some((node, anchor)) = node else {
-            continue;
-        };
         if anchor > 0 {
-            kept += 1;
-            anchors.insert(anchor, node.clone());
+            kept += node.weight();
+            anchors.insert(anchor, (node.clone(), decoded.all - before));
         }
         match stack.last_mut() {
-            Some(Open::Mapping(mapping, key, _)) => match key.take() {
+            Some(Open::Mapping(mapping, key, ..)) => match key.take() {
                 None => *key = Some(Box::new(node)),
                 Some(key) => enter(mapping, &key, node)?,
             },
-            Some(Open::Sequence(mappings, _)) => {
+            Some(Open::Sequence(mappings, ..)) => {
                 if let Node::Mapping(mapping) = node {
-                    kept += 1;
+                    kept += 1 + mapping.entries.len();
                     mappings.push(mapping);
                 }
             }
@@ -228,13 +366,18 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
     Err("it is empty".into())
 }
 
-/// The parser stops at 255 brackets in each other, Go's only at 10,000.
+/// What Go's parser says too is kubelet's; but ours minds more, such as a bracket that closes or a text that begins no
+/// further in than its key, a comment close to a bracket, or the 256th bracket, where Go's takes 10,000.
 fn refusal(error: &ScanError) -> Refusal {
     let why = error.to_string();
-    if error.info() == "recursion limit exceeded" {
-        Refusal::ByUs(why)
-    } else {
+    let info = error.info();
+    if info.starts_with("while ")
+        || info.starts_with("did not find expected ")
+        || info.ends_with(" not allowed in this context")
+    {
         Refusal::ByKubelet(why)
+    } else {
+        Refusal::ByUs(why)
     }
 }
 
@@ -256,7 +399,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Scal
 /// Enters a key and its value; of several with the same key the last counts.
 fn enter(mapping: &mut Mapping, key: &Node, value: Node) -> Result<(), String> {
     let Node::Scalar(key) = key else {
-        return Ok(());
+        return Err("a key is a mapping or a sequence".to_string());
     };
     if key.text == "<<" && key.plain {
         match value {
@@ -270,17 +413,17 @@ fn enter(mapping: &mut Mapping, key: &Node, value: Node) -> Result<(), String> {
         }
         return Ok(());
     }
-    let line = key.line;
-    let entry = Some(match value {
+    if key.value() == Json::Null {
+        return Err("a key is null".to_string());
+    }
+    if matters(&key.text) {
+        let value = match value {
+            Node::Scalar(scalar) => scalar.value(),
+            Node::Mapping(_) | Node::Sequence(_) => Json::Other,
+        };
         // What is shown is where the key stands, whatever its value refers to.
-        Node::Scalar(scalar) => Entry::Scalar(Scalar { line, ..scalar }),
-        Node::Mapping(_) | Node::Sequence(_) => Entry::Other,
-    });
-    match key.text.as_str() {
-        "kind" => mapping.kind = entry,
-        "apiVersion" => mapping.api_version = entry,
-        KEY => mapping.protect = entry,
-        _ => {}
+        let line = key.line;
+        mapping.set(&key.text, Entry { value, line });
     }
     Ok(())
 }
@@ -372,7 +515,25 @@ mod tests {
             ("merge of several", format!("{HEAD}x: &a {{protectKernelDefaults: yes}}\ny: &b {{protectKernelDefaults: no}}\n<<: [*a, *b]\n").into(), on(3)),
             ("JSON", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), on(1)),
             ("JSON string", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": "true"}"#.into(), None),
-            ("flow", "{kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), on(1)),
+            ("flow", "--- {kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), on(1)),
+            ("flow at the start", "{kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), None),
+            ("JSON with tabs", b"\n{\n\t\"kind\": \"KubeletConfiguration\",\n\t\"apiVersion\": \"kubelet.config.k8s.io/v1beta1\",\n\t\"protectKernelDefaults\": true\n}\n".into(), on(5)),
+            ("JSON, not UTF-8", b"{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": \"\xff\", \"protectKernelDefaults\": true}".into(), on(1)),
+            ("JSON, twice", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true, "protectKernelDefaults": null}"#.into(), on(1)),
+            ("JSON, kinds in order", br#"{"kind": "KubeletConfiguration", "Kind": "x", "kind": null, "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), None),
+            ("JSON, a comma too many", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true,}"#.into(), None),
+            ("kind wrongly cased", body.replace("kind", "KIND").replace("apiV", "APIv").into(), on(3)),
+            ("kinds by their bytes", format!("{body}Kind: x\n").into(), on(3)),
+            ("versions by their bytes", format!("{body}apiversion: x\n").into(), None),
+            ("a kind that is null", format!("Kind: KubeletConfiguration\n{}", body.replace("KubeletC", "~ # C")).into(), on(4)),
+            ("a kind that is no string", format!("{body}Kind: [x]\n").into(), None),
+            ("null for a key", format!("{body}x: {{~: 1}}\n").into(), None),
+            ("nothing for a key", format!("{body}: 1\n").into(), None),
+            ("a sequence for a key", format!("{body}? [x]\n: 1\n").into(), None),
+            ("a bomb", format!("{body}a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x,".repeat(100), "*a,".repeat(100), "*b,".repeat(100)).into(), None),
+            ("many aliases", format!("{body}a: &a [{}]\nb: [{}]\n", "x,".repeat(20), "*a,".repeat(90)).into(), on(3)),
+            ("lines that end by YAML 1.1", format!("{HEAD}x: 1\u{85}y: 2\u{2028}{key}").into(), on(5)),
+            ("a byte order mark inside", format!("{body}\u{feff}x: {{y\u{feff}: 1}}\n").into(), on(3)),
             ("not a mapping", "[protectKernelDefaults]".into(), None),
             ("a scalar", "protectKernelDefaults".into(), None),
             ("broken", format!("{body}x: [\n").into(), None),
@@ -386,6 +547,21 @@ mod tests {
         for (case, content, expected) in cases {
             assert_eq!(outcome(&content), expected, "{case}");
         }
+        for outside in [
+            "x:\n  y: {z: 1\n}\n",
+            "x:\n>-\n  y: 1\nz: 1\n",
+            "x: [# y\n]\n",
+        ] {
+            let file = format!("{body}{outside}");
+            assert!(
+                matches!(parse(file.as_bytes()), Err(Refusal::ByUs(_))),
+                "{outside}"
+            );
+        }
+        let internal = body
+            .replace("v1beta1", "__internal")
+            .replace("protect", "Protect");
+        assert!(matches!(parse(internal.as_bytes()), Err(Refusal::ByUs(_))));
         let brackets = format!("{body}deep: {}{}\n", "[".repeat(9000), "]".repeat(9000));
         assert!(matches!(parse(brackets.as_bytes()), Err(Refusal::ByUs(_))));
         let anchors = (0..20_000).fold(format!("{body}x:\n"), |text, at| {
@@ -394,5 +570,13 @@ mod tests {
         assert!(matches!(parse(anchors.as_bytes()), Err(Refusal::ByUs(_))));
         let aliases = format!("{body}x: &a {{kind: y}}\ny: [{}]\n", "*a,".repeat(20_000));
         assert!(matches!(parse(aliases.as_bytes()), Err(Refusal::ByUs(_))));
+    }
+
+    #[test]
+    fn reads_a_large_file_once() {
+        // Counting the lines anew for each key would take half an hour here.
+        let key = "\"protectKernelDefaults\": true,\n";
+        let file = format!("{{{}\"x\": 1}}", key.repeat((1 << 20) / key.len()));
+        assert!(parse(file.as_bytes()).is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! Owns what kubelet was told: its arguments and its configuration files, down to protectKernelDefaults.
 
-mod arguments;
-mod config;
+pub mod arguments;
+pub mod config;
+mod json;
 pub mod unit;
-mod words;
+pub mod words;
 
 use std::ffi::OsString;
 use std::fmt;

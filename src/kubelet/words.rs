@@ -34,7 +34,7 @@ fn name_in(word: &[u8]) -> Option<&[u8]> {
 
 /// Words between white space; quotes of either kind keep it in a word and are dropped, a backslash takes the next
 /// character as it is.
-pub(super) fn split(value: &[u8]) -> Vec<OsString> {
+pub fn split(value: &[u8]) -> Vec<OsString> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quote = None;

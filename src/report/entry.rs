@@ -58,13 +58,15 @@ impl Kind {
 
 /// One thing to be said.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
-    pub(super) level: Level,
+pub struct Entry {
+    /// What it is about.
+    pub kind: Kind,
+    /// How bad it is.
+    pub level: Level,
     /// One sentence without a full stop; for the summary, several.
-    pub(super) message: String,
+    pub message: String,
     /// Journal fields by name.
-    pub(super) fields: Vec<(&'static str, String)>,
+    pub fields: Vec<(&'static str, String)>,
 }
 
 impl Entry {

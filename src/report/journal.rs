@@ -65,38 +65,60 @@ fn send_each(
     given_up: &AtomicBool,
     tell: &Sender<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    let mut journal = JournalLog::empty()
-        .context("connect to journald")?
-        .with_syslog_identifier("kubelet-tunables".into())
-        .add_extra_field("DOCUMENTATION", "man:kubelet-tunables(8)");
-    if let Some(unit) = unit {
-        // A process that exits at once is often gone before journald looks up its unit, and the entry is then missing
-        // from `journalctl -u` (systemd issue 2913). This field is looked at too, when the sender is root.
-        journal = journal.add_extra_field("OBJECT_SYSTEMD_UNIT", unit);
-    }
+    let journal = Journal::connect(unit)?;
     for entry in entries {
         if given_up.load(Ordering::Relaxed) {
             break;
         }
-        send_one(&journal, entry).context("send to journald")?;
+        journal.send(entry).context("send to journald")?;
         let _ = tell.send(Ok(()));
     }
     Ok(())
 }
 
-fn send_one(journal: &JournalLog, entry: &Entry) -> std::io::Result<()> {
-    let mut fields: Vec<(&str, Value)> = vec![("MESSAGE_ID", Value::from(entry.kind.message_id()))];
-    for (name, value) in &entry.fields {
-        fields.push((name, Value::from(value.as_str())));
+/// A connection to journald.
+#[expect(missing_debug_implementations, reason = "the logger has none")]
+pub struct Journal(JournalLog);
+
+impl Journal {
+    /// Connects to /run/systemd/journal/socket for entries with `unit` as the unit they are about.
+    ///
+    /// # Errors
+    ///
+    /// When nobody listens there.
+    pub fn connect(unit: Option<String>) -> anyhow::Result<Self> {
+        let mut journal = JournalLog::empty()
+            .context("connect to journald")?
+            .with_syslog_identifier("kubelet-tunables".into())
+            .add_extra_field("DOCUMENTATION", "man:kubelet-tunables(8)");
+        if let Some(unit) = unit {
+            // A process that exits at once is often gone before journald looks up its unit, and the entry is then missing
+            // from `journalctl -u` (systemd issue 2913). This field is looked at too, when the sender is root.
+            journal = journal.add_extra_field("OBJECT_SYSTEMD_UNIT", unit);
+        }
+        Ok(Self(journal))
     }
-    // Built by hand, a record names no source file and line, which tell an administrator nothing. The logger always
-    // writes a TARGET, so that it is what the entry is about.
-    journal.journal_send(
-        &Record::builder()
-            .level(entry.level)
-            .target("kubelet")
-            .key_values(&fields.as_slice())
-            .args(format_args!("{}", entry.message))
-            .build(),
-    )
+
+    /// Sends an entry as one datagram, or a file where that is too long.
+    ///
+    /// # Errors
+    ///
+    /// When journald does not take it.
+    pub fn send(&self, entry: &Entry) -> std::io::Result<()> {
+        let mut fields: Vec<(&str, Value)> =
+            vec![("MESSAGE_ID", Value::from(entry.kind.message_id()))];
+        for (name, value) in &entry.fields {
+            fields.push((name, Value::from(value.as_str())));
+        }
+        // Built by hand, a record names no source file and line, which tell an administrator nothing. The logger always
+        // writes a TARGET, so that it is what the entry is about.
+        self.0.journal_send(
+            &Record::builder()
+                .level(entry.level)
+                .target("kubelet")
+                .key_values(&fields.as_slice())
+                .args(format_args!("{}", entry.message))
+                .build(),
+        )
+    }
 }

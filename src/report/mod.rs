@@ -1,7 +1,7 @@
 //! Owns the words: a sentence for each finding, one summary, and the way they take to whoever reads them.
 
 mod entry;
-mod journal;
+pub mod journal;
 mod origin;
 mod remedy;
 mod service;
@@ -16,11 +16,10 @@ use log::Level;
 
 use crate::boot::Boot;
 use crate::check::{Behavior, Verdict};
-use entry::Entry;
 use origin::NextBoot;
 use summary::Summary;
 
-pub use entry::Kind;
+pub use entry::{Entry, Kind};
 pub use stream::Stream;
 
 /// Who reads the report, which decides its form and its way.
@@ -89,7 +88,17 @@ impl<'a> Report<'a> {
             .zip(&next)
             .filter_map(|(finding, next)| Entry::of(finding, next, verdict.behavior, boot))
             .collect();
-        let summary = Summary::of(verdict, &next, boot, &entries, ground, audience, root);
+        // It can name a file, or quote one.
+        let ground = ground.map(origin::plain);
+        let summary = Summary::of(
+            verdict,
+            &next,
+            boot,
+            &entries,
+            ground.as_deref(),
+            audience,
+            root,
+        );
         Self {
             verdict,
             next,
@@ -124,7 +133,8 @@ impl<'a> Report<'a> {
 pub fn say_kubelet_fails(why: &str, audience: Audience) {
     if audience == Audience::Person {
         Stream::Stdout.print(&format!(
-            "kubelet will fail by itself before it looks at its kernel tunables:\n{why}\n"
+            "kubelet will fail by itself before it looks at its kernel tunables:\n{}\n",
+            origin::plain(why)
         ));
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn sentence(origin: &Origin, tunable: &Tunable, actual: i64) -> Strin
         Origin::File(assignment) => format!("set to {actual} by {}", place(assignment)),
         Origin::Kernel { word, unheeded } => {
             let by = match word {
-                Some(word) => format!("set by {word} on the kernel command line"),
+                Some(word) => format!("set by {} on the kernel command line", plain(word)),
                 None => "the kernel's default".to_string(),
             };
             match unheeded {
@@ -36,7 +36,7 @@ pub(super) fn short(origin: &Origin) -> Option<String> {
         Origin::File(assignment) => Some(place(assignment)),
         Origin::Kernel {
             word: Some(word), ..
-        } => Some(format!("kernel command line: {word}")),
+        } => Some(format!("kernel command line: {}", plain(word))),
         Origin::Kernel { word: None, .. } => Some("the kernel's default".to_string()),
         Origin::SinceBoot { .. } => Some("set since boot".to_string()),
         Origin::Unknown(_) => None,
@@ -116,7 +116,7 @@ fn unread(problem: &Problem) -> String {
 }
 
 /// The text without what could move a cursor or break a line.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
@@ -126,4 +126,46 @@ fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunable::TUNABLES;
+
+    #[test]
+    fn what_others_wrote_breaks_no_line_and_moves_no_cursor() {
+        let line = Assignment {
+            path: "/etc/sysctl.d/a\nb.conf".into(),
+            line: 3,
+            text: b"\x1b[2J".to_vec(),
+            explicit: true,
+        };
+        let problem = Problem {
+            path: "/etc/sysctl.d/\r<0>.conf".into(),
+            error: std::io::Error::other("no"),
+        };
+        let word = || Some("sysctl.kernel.panic=\"0\n<0>x\"".to_string());
+        let origins = [
+            Origin::File(&line),
+            Origin::Kernel {
+                word: word(),
+                unheeded: None,
+            },
+            Origin::Kernel {
+                word: word(),
+                unheeded: Some(&line),
+            },
+            Origin::SinceBoot {
+                unheeded: Some(&line),
+            },
+            Origin::Unknown(&problem),
+        ];
+        for origin in origins {
+            let sentence = sentence(&origin, &TUNABLES[2], 0);
+            let short = short(&origin).unwrap_or_default();
+            let all = format!("{sentence}{short}");
+            assert!(!all.contains(char::is_control), "{all:?}");
+        }
+    }
 }

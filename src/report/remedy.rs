@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::origin::NextBoot;
@@ -111,15 +112,16 @@ fn for_good(tunables: &[&Tunable], boot: &Boot, root: &Path) -> String {
     let mut commands: Vec<_> = commands.into_iter().collect();
     if !missing.is_empty() {
         let is_there = |path: &str| root.join(path.trim_start_matches('/')).exists();
+        let our_word = shell_word(Path::new(&ours));
         commands.push(if is_there(SHIPPED) && !is_there(&ours) {
-            format!("cp {SHIPPED} {ours}")
+            format!("cp {SHIPPED} {our_word}")
         } else {
             let lines: Vec<_> = missing
                 .iter()
                 .map(|tunable| format!("'{} = {}'", tunable.name, tunable.expected))
                 .collect();
             // The first, empty line ends a last line that has no end.
-            format!("printf '%s\\n' '' {} >>{ours}", lines.join(" "))
+            format!("printf '%s\\n' '' {} >>{our_word}", lines.join(" "))
         });
     }
     commands.join(" && ")
@@ -160,18 +162,54 @@ fn in_file<'a>(ours: &str, boot: &'a Boot, tunable: &Tunable) -> Option<&'a Assi
 }
 
 fn change(line: &Assignment, tunable: &Tunable) -> String {
-    let path = line.path.to_string_lossy();
-    let quoted = if path
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
-    {
-        path.into_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    };
     // The file may be a link, as /etc/sysctl.d/99-sysctl.conf is; sed would put a file in its place.
     format!(
-        "sed -i --follow-symlinks '{}s/.*/{} = {}/' {quoted}",
-        line.line, tunable.name, tunable.expected
+        "sed -i --follow-symlinks '{}s/.*/{} = {}/' {}",
+        line.line,
+        tunable.name,
+        tunable.expected,
+        shell_word(&line.path)
     )
+}
+
+/// The path as a shell takes it for one word, on one line.
+fn shell_word(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    match str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(is_harmless) => text.to_string(),
+        Ok(text) if !text.contains(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        // What is no text, or would break a line, the shell reads from escapes.
+        _ => format!("$'{}'", bytes.escape_ascii()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_the_shell_whatever_it_holds() {
+        let paths: [&[u8]; 7] = [
+            b"/etc/sysctl.d/99-custom.conf",
+            b"/etc/sysctl.d/a b.conf",
+            b"/etc/sysctl.d/it's $(a) `b` \"c\".conf",
+            b"/etc/sysctl.d/\xc3\xa9.conf",
+            b"/etc/sysctl.d/line\nend.conf",
+            b"/etc/sysctl.d/\x1b[2J'\"\\t.conf",
+            b"/etc/sysctl.d/\xff?*.conf",
+        ];
+        for path in paths {
+            let word = shell_word(Path::new(OsStr::from_bytes(path)));
+            assert!(!word.contains(char::is_control), "{word:?}");
+            let script = format!("printf %s {word}");
+            let printed = Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(printed.stdout, path, "{word}");
+        }
+    }
 }

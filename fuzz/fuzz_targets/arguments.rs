@@ -1,0 +1,129 @@
+//! Kubelet's arguments: what must hold of any line, and a model of the lines that hold flags of known effect only.
+//!
+//! The input is the words after the program, a line each.
+#![no_main]
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use kubelet_tunables::kubelet::arguments::Arguments;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let words: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
+    let parsed = parse(&words);
+    if let Some(expected) = model(&words) {
+        assert_eq!(parsed.as_ref().ok(), expected.as_ref());
+    }
+    let Ok(arguments) = parsed else {
+        return;
+    };
+
+    // Nothing is made up.
+    if let Some((_, shown)) = &arguments.flag {
+        assert!(
+            words
+                .iter()
+                .any(|word| String::from_utf8_lossy(word) == *shown)
+        );
+    }
+    for path in [&arguments.config, &arguments.config_dir]
+        .into_iter()
+        .flatten()
+    {
+        let path = path.as_bytes();
+        let is_value = |word: &&[u8]| *word == path || word.ends_with(&[b"=", path].concat());
+        assert!(!path.is_empty() && words.iter().any(is_value));
+    }
+
+    // The last flag counts, unless what stands before it ends all flags; with a file, kubelet reads its words again in
+    // another way.
+    if arguments.config.is_some() || arguments.config_dir.is_some() {
+        return;
+    }
+    for (word, on) in [
+        (&b"--protect-kernel-defaults"[..], true),
+        (b"--protect-kernel-defaults=F", false),
+    ] {
+        let line = [&words[..], &[word]].concat();
+        let flag = (on, String::from_utf8_lossy(word).into_owned());
+        match parse(&line) {
+            Ok(more) => {
+                assert_eq!(more.flag, Some(flag));
+                assert_eq!((more.config, more.config_dir), (None, None));
+            }
+            Err(_) => assert!(words.contains(&&b"--"[..])),
+        }
+    }
+});
+
+fn parse(words: &[&[u8]]) -> Result<Arguments, String> {
+    let line: Vec<OsString> = [&[&b"kubelet"[..]], words]
+        .concat()
+        .iter()
+        .map(|word| OsString::from_vec(word.to_vec()))
+        .collect();
+    Arguments::parse(&line)
+}
+
+/// What kubelet makes of the line: none where it holds a word that this does not know, `Some(None)` where it fails.
+fn model(words: &[&[u8]]) -> Option<Option<Arguments>> {
+    let mut arguments = Arguments::default();
+    let mut help = false;
+    let mut words = words.iter().copied();
+    while let Some(word) = words.next() {
+        let Ok(text) = str::from_utf8(word) else {
+            return None;
+        };
+        let shown = match text.strip_prefix("--") {
+            Some(name) => format!("--{}", name.replace('_', "-")),
+            None => text.to_string(),
+        };
+        let shown = shown.as_str();
+        if let Some(value) = shown.strip_prefix("--protect-kernel-defaults") {
+            let on = match value {
+                "" | "=1" | "=t" | "=T" | "=true" | "=True" | "=TRUE" => true,
+                "=0" | "=f" | "=F" | "=false" | "=False" | "=FALSE" => false,
+                _ if value.starts_with('=') => return Some(None),
+                _ => return None,
+            };
+            arguments.flag = Some((on, text.to_string()));
+            continue;
+        }
+        let (name, value) = match shown.find('=') {
+            Some(at) => (&shown[..at], Some(&word[at + 1..])),
+            None => (shown, None),
+        };
+        match (name, value) {
+            ("--config" | "--config-dir", value) => {
+                let value = match value {
+                    Some(value) => value,
+                    None => match words.next() {
+                        Some(value) => value,
+                        None => return Some(None),
+                    },
+                };
+                let path = (!value.is_empty()).then(|| OsString::from_vec(value.to_vec()));
+                if name == "--config" {
+                    arguments.config = path;
+                } else {
+                    arguments.config_dir = path;
+                }
+            }
+            ("--kubeconfig" | "--node-ip", Some(_)) => {}
+            ("--kubeconfig" | "--node-ip", None) => match words.next() {
+                Some(value) if !value.starts_with(b"-") => {}
+                _ => return None,
+            },
+            ("--help" | "-h", None) => help = true,
+            ("" | "-", None) => return Some(None),
+            ("--", None) => {
+                let is_last = words.next().is_none();
+                return Some((is_last && !help).then_some(arguments));
+            }
+            _ if !shown.starts_with('-') => return Some(None),
+            _ => return None,
+        }
+    }
+    Some((!help).then_some(arguments))
+}
