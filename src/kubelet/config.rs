@@ -366,13 +366,14 @@ fn read(text: &str) -> Result<Mapping, Refusal> {
     Err("it is empty".into())
 }
 
-/// What Go's parser says too is kubelet's; but ours minds more, such as a bracket that closes further out than its key
-/// stands, a comment close to a bracket, or the 256th bracket, where Go's takes 10,000.
+/// What Go's parser says too is kubelet's; but ours minds more, such as a bracket that closes or a text that begins no
+/// further in than its key, a comment close to a bracket, or the 256th bracket, where Go's takes 10,000.
 fn refusal(error: &ScanError) -> Refusal {
     let why = error.to_string();
-    let of_both = ["while ", "simple key ", "did not find expected "];
-    if of_both.iter().any(|start| error.info().starts_with(start))
-        || error.info().ends_with(" not allowed in this context")
+    let info = error.info();
+    if info.starts_with("while ")
+        || info.starts_with("did not find expected ")
+        || info.ends_with(" not allowed in this context")
     {
         Refusal::ByKubelet(why)
     } else {
@@ -548,8 +549,17 @@ mod tests {
         for (case, content, expected) in cases {
             assert_eq!(outcome(&content), expected, "{case}");
         }
-        let outside = format!("{body}x:\n  y: {{z: 1\n}}\n");
-        assert!(matches!(parse(outside.as_bytes()), Err(Refusal::ByUs(_))));
+        for outside in [
+            "x:\n  y: {z: 1\n}\n",
+            "x:\n>-\n  y: 1\nz: 1\n",
+            "x: [# y\n]\n",
+        ] {
+            let file = format!("{body}{outside}");
+            assert!(
+                matches!(parse(file.as_bytes()), Err(Refusal::ByUs(_))),
+                "{outside}"
+            );
+        }
         let internal = body
             .replace("v1beta1", "__internal")
             .replace("protect", "Protect");
