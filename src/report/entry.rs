@@ -93,7 +93,7 @@ impl Entry {
                 let forecast = format!(
                     "{name} is {needed} now, but the next boot sets it to {value} ({because})"
                 );
-                fields.extend(next_boot_fields(next));
+                fields.extend(next_boot_source(next));
                 (Kind::Forecast, Level::Warn, forecast)
             }
             Outcome::Mismatch { actual } => {
@@ -124,7 +124,7 @@ impl Entry {
                         format!("and what the next boot makes of it is not known: {why}")
                     }
                 };
-                fields.extend(next_boot_fields(next));
+                fields.extend(next_boot_source(next));
                 (
                     Kind::Corrected,
                     Level::Info,
@@ -166,6 +166,9 @@ impl Entry {
                 )
             }
         };
+        if let NextBoot::Wrong { value, .. } = next {
+            fields.push(("SYSCTL_NEXT_BOOT", value.to_string()));
+        }
         Some(Self {
             kind,
             level,
@@ -175,16 +178,11 @@ impl Entry {
     }
 }
 
-fn next_boot_fields(next: &NextBoot) -> Vec<(&'static str, String)> {
+/// Who sets what the next boot makes wrong, as the field that names the culprit.
+fn next_boot_source(next: &NextBoot) -> Option<(&'static str, String)> {
     match next {
-        NextBoot::Wrong { value, source, .. } => [
-            ("SYSCTL_NEXT_BOOT", Some(value.to_string())),
-            ("SYSCTL_SOURCE", source.clone()),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect(),
-        NextBoot::Right | NextBoot::Unknown(_) => Vec::new(),
+        NextBoot::Wrong { source, .. } => Some(("SYSCTL_SOURCE", source.clone()?)),
+        NextBoot::Right | NextBoot::Unknown(_) => None,
     }
 }
 
@@ -273,6 +271,19 @@ mod tests {
         }
         for kind in [Kind::Summary, Kind::Usage] {
             assert!(!catalog[kind.message_id()].contains('@'), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn each_entry_has_what_the_next_boot_makes_wrong() {
+        for entry in entries() {
+            let next: Vec<_> = entry
+                .fields
+                .iter()
+                .filter(|(field, _)| *field == "SYSCTL_NEXT_BOOT")
+                .map(|(_, value)| value.as_str())
+                .collect();
+            assert_eq!(next, ["0"], "{:?}", entry.kind);
         }
     }
 

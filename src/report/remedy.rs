@@ -29,11 +29,14 @@ pub(super) fn of(verdict: &Verdict, next: &[NextBoot], boot: &Boot, root: &Path)
     const MODIFY: &str = "kubelet-tunables --modify";
     let findings = &verdict.findings;
     let is_wrong_now = |finding: &Finding| matches!(finding.outcome, Outcome::Mismatch { .. });
-    let wrong_now = findings.iter().any(is_wrong_now);
-    let lasts = findings
+    let wrong_now: Vec<_> = findings
         .iter()
         .zip(next)
-        .all(|(finding, next)| matches!(next, NextBoot::Right) || !is_wrong_now(finding));
+        .filter(|(finding, _)| is_wrong_now(finding))
+        .collect();
+    let lasts = wrong_now
+        .iter()
+        .all(|(_, next)| matches!(next, NextBoot::Right));
     let wrong_later: Vec<_> = findings
         .iter()
         .zip(next)
@@ -61,14 +64,20 @@ pub(super) fn of(verdict: &Verdict, next: &[NextBoot], boot: &Boot, root: &Path)
                 MODIFY,
             );
         }
-        _ if wrong_now && lasts => {
-            add(
-                "To mend it now and for good",
-                "systemctl restart systemd-sysctl",
-            );
+        _ if wrong_now.is_empty() => {}
+        _ if !lasts || !wrong_later.is_empty() => add("To mend it now", MODIFY),
+        _ => {
+            // systemd-sysctl sets nothing that will be right by the kernel's default or command line.
+            let in_files = wrong_now
+                .iter()
+                .all(|(finding, _)| is_asked_for(finding.tunable, boot));
+            let command = if in_files {
+                "systemctl restart systemd-sysctl"
+            } else {
+                MODIFY
+            };
+            add("To mend it now and for good", command);
         }
-        _ if wrong_now => add("To mend it now", MODIFY),
-        _ => {}
     }
     if !wrong_later.is_empty() {
         add("For good", &for_good(&wrong_later, boot, root));
