@@ -13,7 +13,7 @@ fuzz_target!(|input: &[u8]| {
     let words: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
     let parsed = parse(&words);
     if let Some(expected) = model(&words) {
-        assert_eq!(parsed.as_ref().ok(), expected.as_ref());
+        assert_eq!(parsed.as_ref().ok(), expected.as_ref().ok());
     }
     let Ok(arguments) = parsed else {
         return;
@@ -66,8 +66,11 @@ fn parse(words: &[&[u8]]) -> Result<Arguments, String> {
     Arguments::parse(&line)
 }
 
-/// What kubelet makes of the line: none where it holds a word that this does not know, `Some(None)` where it fails.
-fn model(words: &[&[u8]]) -> Option<Option<Arguments>> {
+/// Kubelet refuses the line.
+struct Refused;
+
+/// What kubelet makes of the line; none where it holds a word that this does not know.
+fn model(words: &[&[u8]]) -> Option<Result<Arguments, Refused>> {
     let mut arguments = Arguments::default();
     let mut help = false;
     let mut words = words.iter().copied();
@@ -84,7 +87,7 @@ fn model(words: &[&[u8]]) -> Option<Option<Arguments>> {
             let on = match value {
                 "" | "=1" | "=t" | "=T" | "=true" | "=True" | "=TRUE" => true,
                 "=0" | "=f" | "=F" | "=false" | "=False" | "=FALSE" => false,
-                _ if value.starts_with('=') => return Some(None),
+                _ if value.starts_with('=') => return Some(Err(Refused)),
                 _ => return None,
             };
             arguments.flag = Some((on, text.to_string()));
@@ -100,7 +103,7 @@ fn model(words: &[&[u8]]) -> Option<Option<Arguments>> {
                     Some(value) => value,
                     None => match words.next() {
                         Some(value) => value,
-                        None => return Some(None),
+                        None => return Some(Err(Refused)),
                     },
                 };
                 let path = (!value.is_empty()).then(|| OsString::from_vec(value.to_vec()));
@@ -116,14 +119,14 @@ fn model(words: &[&[u8]]) -> Option<Option<Arguments>> {
                 _ => return None,
             },
             ("--help" | "-h", None) => help = true,
-            ("" | "-", None) => return Some(None),
+            ("" | "-", None) => return Some(Err(Refused)),
             ("--", None) => {
                 let is_last = words.next().is_none();
-                return Some((is_last && !help).then_some(arguments));
+                return Some((is_last && !help).then_some(arguments).ok_or(Refused));
             }
-            _ if !shown.starts_with('-') => return Some(None),
+            _ if !shown.starts_with('-') => return Some(Err(Refused)),
             _ => return None,
         }
     }
-    Some((!help).then_some(arguments))
+    Some((!help).then_some(arguments).ok_or(Refused))
 }

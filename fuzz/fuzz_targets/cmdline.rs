@@ -128,10 +128,9 @@ fn sysctl_parameter(tunable: &Tunable, parameter: &[u8], value: &[u8]) -> Option
 /// `kstrtoint` in base 0.
 fn kstrtoint(text: &[u8]) -> Option<i64> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let (sign, digits) = match text {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
+    let (sign, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix(b"+").unwrap_or(text)),
     };
     let (magnitude, length) = unsigned(digits)?;
     let value = sign * magnitude;

@@ -11,7 +11,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let (Some(pattern), Some(path)) = (lines.next(), lines.next()) else {
         return Corpus::Reject;
     };
-    if pattern.iter().filter(|&&byte| byte == b'*').count() > 6 {
+    // Beyond six stars the model takes too long.
+    if pattern.split(|&byte| byte == b'*').count() > 7 {
         return Corpus::Reject;
     }
     // Classes of what no name of a tunable holds are not told apart.

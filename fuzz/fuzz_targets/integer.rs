@@ -20,10 +20,9 @@ fn trim(content: &[u8]) -> &[u8] {
 }
 
 fn atoi(text: &[u8]) -> Option<i64> {
-    let (sign, digits) = match text {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
+    let (sign, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix(b"+").unwrap_or(text)),
     };
     if digits.is_empty() {
         return None;

@@ -1,8 +1,9 @@
 //! Owns the two defaults that the kernel's own configuration decides.
 
+use std::io;
 use std::path::Path;
 
-use super::read_file;
+use super::{Problem, read_file};
 use crate::tunable::Tunable;
 
 /// What the kernel that runs was built with, where that differs from mainline's.
@@ -13,20 +14,22 @@ pub(super) struct KernelConfig {
 }
 
 impl KernelConfig {
-    /// Reads the configuration of the kernel that runs, where a distribution put it.
-    pub(super) fn read(root: &Path) -> Self {
+    /// Reads the configuration of the kernel that runs, where a distribution put it; where there is none, it is mainline's.
+    pub(super) fn read(root: &Path) -> Result<Self, Problem> {
         let mut buffer = Vec::new();
-        let Ok(release) = read_file(&root.join("proc/sys/kernel/osrelease"), &mut buffer) else {
-            return Self::default();
+        let Some(release) = read_if_there(root, "proc/sys/kernel/osrelease", &mut buffer)? else {
+            return Ok(Self::default());
         };
         let release = String::from_utf8_lossy(release).trim().to_string();
-        [
+        for path in [
             format!("boot/config-{release}"),
             format!("lib/modules/{release}/config"),
-        ]
-        .iter()
-        .find_map(|path| Some(Self::parse(read_file(&root.join(path), &mut buffer).ok()?)))
-        .unwrap_or_default()
+        ] {
+            if let Some(config) = read_if_there(root, &path, &mut buffer)? {
+                return Ok(Self::parse(config));
+            }
+        }
+        Ok(Self::default())
     }
 
     fn parse(config: &[u8]) -> Self {
@@ -51,6 +54,26 @@ impl KernelConfig {
             _ => None,
         }
         .unwrap_or(tunable.default)
+    }
+}
+
+/// Whether the configuration has a say in what the kernel starts the tunable with.
+pub(super) fn decides(tunable: &Tunable) -> bool {
+    matches!(tunable.name, "kernel.panic" | "kernel.panic_on_oops")
+}
+
+fn read_if_there<'a>(
+    root: &Path,
+    path: &str,
+    buffer: &'a mut Vec<u8>,
+) -> Result<Option<&'a [u8]>, Problem> {
+    let path = root.join(path);
+    match read_file(&path, buffer) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(Problem { path, error }),
+        },
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::tunable::{TUNABLES, Tunable};
-use kernel_config::KernelConfig;
+use kernel_config::{KernelConfig, decides};
 use sysctl_d::{Assignment, SysctlD};
 
 /// Bytes read of one file at the most; what is longer was not written by a person.
@@ -67,7 +67,7 @@ pub struct Boot {
     root: PathBuf,
     sysctl_d: SysctlD,
     cmdline: OnceCell<Result<Vec<u8>, Problem>>,
-    kernel_config: OnceCell<KernelConfig>,
+    kernel_config: OnceCell<Result<KernelConfig, Problem>>,
 }
 
 impl Boot {
@@ -91,24 +91,26 @@ impl Boot {
         self.sysctl_d.beats(file_name, row(tunable))
     }
 
-    /// What the kernel starts this tunable with, if its command line could be read.
+    /// What the kernel starts this tunable with, or the file that keeps it from being known.
     ///
     /// Kernels that distributions build differ in two defaults; a kernel whose configuration is not to be found is taken
     /// for a mainline one.
-    pub fn kernel_start(&self, tunable: &Tunable) -> Option<KernelStart> {
-        let cmdline = self.cmdline().as_ref().ok()?;
-        Some(
-            match cmdline::setting(cmdline, tunable.name, |text| taken(tunable, text)) {
-                Some((value, word)) => KernelStart {
-                    value,
-                    word: Some(word),
-                },
-                None => KernelStart {
-                    value: self.kernel_config().start_of(tunable),
-                    word: None,
-                },
-            },
-        )
+    fn kernel_start(&self, tunable: &Tunable) -> Result<KernelStart, &Problem> {
+        let cmdline = self.cmdline().as_ref()?;
+        if let Some((value, word)) =
+            cmdline::setting(cmdline, tunable.name, |text| taken(tunable, text))
+        {
+            return Ok(KernelStart {
+                value,
+                word: Some(word),
+            });
+        }
+        let value = if decides(tunable) {
+            self.kernel_config().as_ref()?.start_of(tunable)
+        } else {
+            tunable.default
+        };
+        Ok(KernelStart { value, word: None })
     }
 
     /// What the tunable will be after the next boot; none where that hangs on a file that could not be read.
@@ -119,7 +121,7 @@ impl Boot {
         let assigned = self
             .assignment(tunable)
             .and_then(|assignment| taken(tunable, &assignment.text));
-        assigned.or_else(|| self.kernel_start(tunable).map(|start| start.value))
+        assigned.or_else(|| self.kernel_start(tunable).ok().map(|start| start.value))
     }
 
     /// Who made the tunable the `actual` that it is now.
@@ -134,7 +136,7 @@ impl Boot {
             return Origin::Unknown(problem);
         }
         match self.kernel_start(tunable) {
-            Some(start) if start.value == actual => Origin::Kernel {
+            Ok(start) if start.value == actual => Origin::Kernel {
                 word: start.word,
                 unheeded: assignment,
             },
@@ -153,7 +155,7 @@ impl Boot {
             if assigned {
                 None
             } else {
-                self.cmdline().as_ref().err()
+                self.kernel_start(tunable).err()
             }
         })
     }
@@ -178,7 +180,7 @@ impl Boot {
         })
     }
 
-    fn kernel_config(&self) -> &KernelConfig {
+    fn kernel_config(&self) -> &Result<KernelConfig, Problem> {
         self.kernel_config
             .get_or_init(|| KernelConfig::read(&self.root))
     }

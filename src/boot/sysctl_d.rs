@@ -156,11 +156,18 @@ impl SysctlD {
                     }
                 };
                 let name = entry.file_name();
-                if is_configuration(&name)
-                    && !files.contains_key(&name)
-                    && let Ok(kind) = entry.file_type()
-                {
-                    files.insert(name, (entry.path(), kind));
+                if is_configuration(&name) && !files.contains_key(&name) {
+                    match entry.file_type() {
+                        Ok(kind) => {
+                            files.insert(name, (entry.path(), kind));
+                        }
+                        // It was removed meanwhile.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => {
+                            let path = Path::new(folder).join(&name);
+                            self.add_problem(name, &path, error);
+                        }
+                    }
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Owns kubelet's configuration file: JSON, or YAML 1.1 as Go reads it, down to one key.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use memchr::memmem;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -281,7 +281,7 @@ impl Decoded {
 
 /// Reads the first document, whose top has to be a mapping.
 fn read(text: &str) -> Result<Mapping, Refusal> {
-    let mut anchors: HashMap<usize, (Node, u32)> = HashMap::new();
+    let mut anchors: BTreeMap<usize, (Node, u32)> = BTreeMap::new();
     let mut stack: Vec<Open> = Vec::new();
     let mut kept = 0;
     let mut decoded = Decoded::default();

@@ -15,6 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use arguments::Arguments;
 use config::{Refusal, Value};
@@ -133,20 +134,22 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Prot
 
 fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
     let mut content = Vec::new();
+    let trouble = |error| trouble(path, &error);
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
         .open(under(root, path))
-        .map_err(|error| trouble(path, &error))?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(Protection::Fails(format!(
+        .map_err(trouble)?;
+    let kind = file.metadata().map_err(trouble)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(Protection::Unknown(format!(
             "{} is not a regular file",
             path.display()
         )));
     }
     file.take(FILE_LIMIT + 1)
         .read_to_end(&mut content)
-        .map_err(|error| trouble(path, &error))?;
+        .map_err(trouble)?;
     if content.len() as u64 > FILE_LIMIT {
         return Err(Protection::Unknown(format!(
             "{} is longer than 1 MiB",
@@ -156,12 +159,17 @@ fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
     Ok(content)
 }
 
-/// What kubelet, which is root, cannot read either makes it fail; what only we may not read is not known.
+/// A path that leads nowhere makes kubelet fail too. What else keeps us from a file, such as a limit on open files or a
+/// disk that hangs, may be over when kubelet comes to it.
 fn trouble(path: &Path, error: &io::Error) -> Protection {
     let why = format!("{} could not be read: {error}", path.display());
-    if error.kind() == io::ErrorKind::PermissionDenied {
-        Protection::Unknown(why)
-    } else {
-        Protection::Fails(why)
+    match error.kind() {
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::InvalidFilename => Protection::Fails(why),
+        // ErrorKind has no stable name for it.
+        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Protection::Fails(why),
+        _ => Protection::Unknown(why),
     }
 }

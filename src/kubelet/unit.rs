@@ -1,15 +1,22 @@
 //! Owns the question what a systemd unit tells kubelet: its `ExecStart=` words and its environment.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::words::{expand, split};
+
+/// How long systemctl may take.
+const LIMIT: Duration = Duration::from_millis(1500);
 
 /// The command line of the unit's main program, with its variables replaced as systemd does when it starts it.
 ///
@@ -18,15 +25,7 @@ use super::words::{expand, split};
 /// When systemctl cannot be run or does not know the unit, or a file of its environment that has to be there cannot be
 /// read.
 pub fn command_line(root: &Path, unit: &OsStr) -> anyhow::Result<Vec<OsString>> {
-    let output = Command::new("systemctl")
-        .args([
-            "show",
-            "--property=LoadState,ExecStart,Environment,EnvironmentFiles",
-            "--",
-        ])
-        .arg(unit)
-        .output()
-        .context("run systemctl")?;
+    let output = ask(unit)?;
     ensure!(
         output.status.success(),
         "systemctl show {}: {}",
@@ -54,12 +53,38 @@ pub fn command_line(root: &Path, unit: &OsStr) -> anyhow::Result<Vec<OsString>> 
     }))
 }
 
+/// Has systemctl show what matters of the unit; systemd does not answer it while it is stuck.
+fn ask(unit: &OsStr) -> anyhow::Result<Output> {
+    let systemctl = Command::new("systemctl")
+        .args([
+            "show",
+            "--property=LoadState,ExecStart,Environment,EnvironmentFiles",
+            "--",
+        ])
+        .arg(unit)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("run systemctl")?;
+    let pid = Pid::from_child(&systemctl);
+    let (tell, told) = mpsc::channel();
+    thread::Builder::new()
+        .spawn(move || tell.send(systemctl.wait_with_output()))
+        .context("start a thread")?;
+    if let Ok(output) = told.recv_timeout(LIMIT) {
+        return output.context("run systemctl");
+    }
+    let _ = kill_process(pid, Signal::KILL);
+    bail!("systemctl show {}: no answer in time", unit.display())
+}
+
 /// What `systemctl show` says.
 #[derive(Debug, Default)]
 struct Shown<'a> {
     is_loaded: bool,
     words: Vec<OsString>,
-    environment: HashMap<Vec<u8>, OsString>,
+    environment: BTreeMap<Vec<u8>, OsString>,
     /// Paths, and whether each may be missing.
     files: Vec<(&'a [u8], bool)>,
 }
@@ -197,7 +222,7 @@ mod tests {
             ("A", None),
         ];
         for (content, expected) in cases {
-            let variables: HashMap<_, _> = assignments(content.as_bytes()).into_iter().collect();
+            let variables: BTreeMap<_, _> = assignments(content.as_bytes()).into_iter().collect();
             let value = variables.get(&b"A"[..]);
             assert_eq!(
                 value.map(OsString::as_os_str),

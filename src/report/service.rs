@@ -43,15 +43,15 @@ pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, ro
         rest.push_str(&lines(&entries, false));
     }
     if !rest.is_empty() {
-        print(rest);
+        Stream::Stderr.print_within(&rest, STDERR_LIMIT);
     }
     if let Some(notified) = notified {
         let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
-        if let Err(trouble) = outcome(&notified, left) {
+        if let Err(trouble) = notified.and_then(|notified| outcome(&notified, left)) {
             let level = if journal { "<7>" } else { "" };
-            print(format!(
-                "{level}The Status line of the unit could not be set: {trouble:#}\n"
-            ));
+            let line =
+                format!("{level}The Status line of the unit could not be set: {trouble:#}\n");
+            Stream::Stderr.print_within(&line, STDERR_LIMIT);
         }
     }
 }
@@ -79,15 +79,6 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-fn print(text: String) {
-    let printed = in_background(move || {
-        Stream::Stderr.print(&text);
-        Ok(())
-    });
-    // Whoever does not read standard error within the limit is not told of it on standard error.
-    let _ = outcome(&printed, STDERR_LIMIT);
-}
-
 /// Sets the unit's Status line; without `NOTIFY_SOCKET` there is nobody to ask and nothing to do.
 fn notify(status: String) -> anyhow::Result<()> {
     daemon::notify(false, &[NotifyState::Status(status)]).context("send to NOTIFY_SOCKET")?;
@@ -97,16 +88,14 @@ fn notify(status: String) -> anyhow::Result<()> {
 /// Does what may block for ever in a thread of its own, which dies with the process.
 fn in_background(
     work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
-) -> Receiver<anyhow::Result<()>> {
+) -> anyhow::Result<Receiver<anyhow::Result<()>>> {
     let (tell, told) = mpsc::channel();
-    let tell_refusal = tell.clone();
-    let worker = thread::Builder::new().spawn(move || {
-        let _ = tell.send(work());
-    });
-    if let Err(refusal) = worker {
-        let _ = tell_refusal.send(Err(refusal).context("start a thread"));
-    }
-    told
+    thread::Builder::new()
+        .spawn(move || {
+            let _ = tell.send(work());
+        })
+        .context("start a thread")?;
+    Ok(told)
 }
 
 fn outcome(work: &Receiver<anyhow::Result<()>>, limit: Duration) -> anyhow::Result<()> {

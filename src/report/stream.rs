@@ -1,9 +1,15 @@
 //! Owns the two standard streams: what one does not take, the other is tried with.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fstat, major, minor};
+use rustix::io::{Errno, retry_on_intr, write};
+
+/// Bytes that can be written without blocking where poll(2) says so: a pipe's `PIPE_BUF`; a socket has room for more.
+const ROOM: usize = 4096;
 
 /// A standard stream to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +23,18 @@ pub enum Stream {
 impl Stream {
     /// Writes the whole text, and if the stream does not take it, all of it to the other one.
     pub fn print(self, text: &str) {
-        if self.write(text).is_err() {
+        self.print_until(text, None);
+    }
+
+    /// The same, for at most `limit` where nobody reads the streams.
+    pub(super) fn print_within(self, text: &str, limit: Duration) {
+        self.print_until(text, Some(Instant::now() + limit));
+    }
+
+    fn print_until(self, text: &str, deadline: Option<Instant>) {
+        if self.write(text, deadline).is_err() {
             // With both gone nobody is left to tell; the exit code still says it.
-            let _ = self.other().write(text);
+            let _ = self.other().write(text, deadline);
         }
     }
 
@@ -41,20 +56,44 @@ impl Stream {
         }
     }
 
-    fn write(self, text: &str) -> io::Result<()> {
+    fn write(self, text: &str, deadline: Option<Instant>) -> io::Result<()> {
         match self {
-            Self::Stdout => write_all(io::stdout().lock(), text),
-            Self::Stderr => write_all(io::stderr().lock(), text),
+            Self::Stdout => write_all(io::stdout(), text, deadline),
+            Self::Stderr => write_all(io::stderr(), text, deadline),
         }
     }
 }
 
-fn write_all(mut stream: impl Write + AsFd, text: &str) -> io::Result<()> {
+/// Writes past Rust's own buffers, which take a stream that cannot be written to for one that nobody wants.
+fn write_all(stream: impl AsFd, text: &str, deadline: Option<Instant>) -> io::Result<()> {
     if was_closed(&stream) {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
-    stream.write_all(text.as_bytes())?;
-    stream.flush()
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        if let Some(deadline) = deadline {
+            wait(&stream, deadline)?;
+        }
+        match write(&stream, &rest[..rest.len().min(ROOM)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => rest = &rest[count..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the stream has room for [`ROOM`] bytes.
+fn wait(stream: &impl AsFd, deadline: Instant) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let timeout = Timespec::try_from(left).ok();
+    let mut streams = [PollFd::new(stream, PollFlags::OUT)];
+    match retry_on_intr(|| poll(&mut streams, timeout.as_ref())) {
+        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+        // A stream that cannot be waited for is rather written to without the bound than not at all.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Whether the stream was closed when the program started.
