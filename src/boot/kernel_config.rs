@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use memchr::{memchr, memmem};
+
 use super::{Problem, read_file};
 use crate::tunable::Tunable;
 
@@ -34,12 +36,19 @@ impl KernelConfig {
 
     fn parse(config: &[u8]) -> Self {
         let mut parsed = Self::default();
-        for line in config.split(|&byte| byte == b'\n') {
+        // The file has some ten thousand lines, of which these are the only ones to look at.
+        for at in memmem::find_iter(config, b"CONFIG_PANIC_") {
+            if at > 0 && config[at - 1] != b'\n' {
+                continue;
+            }
+            let line = &config[at..];
+            let end = memchr(b'\n', line).unwrap_or(line.len());
+            let line = line[..end].trim_ascii_end();
             if let Some(value) = line.strip_prefix(b"CONFIG_PANIC_TIMEOUT=") {
                 parsed.panic_timeout = str::from_utf8(value)
                     .ok()
                     .and_then(|value| value.trim().parse().ok());
-            } else if line.trim_ascii_end() == b"CONFIG_PANIC_ON_OOPS=y" {
+            } else if line == b"CONFIG_PANIC_ON_OOPS=y" {
                 parsed.panic_on_oops = Some(1);
             }
         }
