@@ -3,9 +3,10 @@
 mod support;
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-use support::{BINARY, not_run, own_uid, scratch};
+use support::{BINARY, copy, not_run, own_uid, scratch};
 
 #[test]
 fn colour_is_for_terminals_that_want_it() {
@@ -43,7 +44,7 @@ fn colour_is_for_terminals_that_want_it() {
 fn an_ordinary_user_is_told_to_be_root_to_judge_a_unit() {
     let folder = scratch("unit");
     let binary = folder.join("kubelet-tunables");
-    std::fs::copy(BINARY, &binary).unwrap();
+    copy(Path::new(BINARY), &binary);
     let mut command = Command::new(&binary);
     if own_uid() == 0 {
         command.uid(65534);

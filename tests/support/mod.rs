@@ -62,7 +62,10 @@ impl Namespace {
         for folder in ["bin", "lib", "lib64", "root"] {
             fs::create_dir_all(namespace.base.join(folder)).unwrap();
         }
-        fs::copy(BINARY, namespace.base.join("bin/kubelet-tunables")).unwrap();
+        copy(
+            Path::new(BINARY),
+            &namespace.base.join("bin/kubelet-tunables"),
+        );
         namespace.add_libraries(Path::new(BINARY));
         fs::copy(
             concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/90-kubelet.conf"),
@@ -161,7 +164,7 @@ impl Namespace {
             .map(|folder| Path::new(folder).join(name))
             .find(|path| path.exists())
             .ok_or_else(|| format!("{name} is not installed"))?;
-        fs::copy(&path, self.base.join("bin").join(name)).unwrap();
+        copy(&path, &self.base.join("bin").join(name));
         self.add_libraries(&path);
         Ok(())
     }
@@ -176,12 +179,25 @@ impl Namespace {
             .collect();
         for library in libraries {
             let path = Path::new(library.strip_prefix("/usr").unwrap_or(library));
-            let copy = self.base.join(path.strip_prefix("/").unwrap());
-            fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            make_executable(copy.parent().unwrap());
-            fs::copy(library, &copy).unwrap();
+            let place = self.base.join(path.strip_prefix("/").unwrap());
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            make_executable(place.parent().unwrap());
+            copy(Path::new(library), &place);
         }
     }
+}
+
+/// Copies a file that is to be executed.
+///
+/// By a process of its own: a test that forks meanwhile would inherit a file that is open for writing, which the kernel
+/// does not execute.
+pub fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "copy {}",
+        from.display()
+    );
 }
 
 /// The user that the tests run as.
