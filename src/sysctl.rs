@@ -250,14 +250,7 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-impl Error for SysctlError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Io { source, .. } => Some(source),
-            Self::TooLong { .. } | Self::NotAnInteger { .. } | Self::NotTaken { .. } => None,
-        }
-    }
-}
+impl Error for SysctlError {}
 
 #[cfg(test)]
 mod tests {
@@ -301,6 +294,60 @@ mod tests {
                 "of \"{}\"",
                 content.escape_ascii()
             );
+        }
+    }
+
+    /// A root with this content as `kernel.panic`, removed with the guard.
+    struct Root(PathBuf);
+
+    impl Root {
+        fn with(name: &str, content: &str) -> Self {
+            let root = std::env::temp_dir().join(format!(
+                "kubelet-tunables-sysctl-{}-{name}",
+                std::process::id()
+            ));
+            std::fs::create_dir_all(root.join("proc/sys/kernel")).unwrap();
+            std::fs::write(root.join("proc/sys/kernel/panic"), content).unwrap();
+            Self(root)
+        }
+    }
+
+    impl Drop for Root {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn reads_what_fits_and_nothing_longer() {
+        let read = |name, length| {
+            let root = Root::with(name, &format!("{:0>length$}", 10));
+            ProcSys::new(&root.0).read("kernel.panic")
+        };
+        assert_eq!(read("short", 2).unwrap(), 10);
+        assert_eq!(read("full", LIMIT).unwrap(), 10);
+        assert!(matches!(
+            read("over", LIMIT + 1),
+            Err(SysctlError::TooLong { .. })
+        ));
+    }
+
+    #[test]
+    fn shows_the_beginning_of_what_is_no_integer() {
+        for (content, shown) in [
+            (b"ten\n".to_vec(), "ten".to_string()),
+            (b"\t".to_vec(), "\\t".to_string()),
+            (vec![b'x'; 40], "x".repeat(40)),
+            (vec![b'x'; 41], format!("{}...", "x".repeat(40))),
+        ] {
+            let error = SysctlError::NotAnInteger {
+                path: "/proc/sys/kernel/panic".into(),
+                content,
+            };
+            let expected = format!(
+                "/proc/sys/kernel/panic holds \"{shown}\", which kubelet does not read as an integer"
+            );
+            assert_eq!(error.to_string(), expected);
         }
     }
 }

@@ -579,4 +579,52 @@ mod tests {
         let file = format!("{{{}\"x\": 1}}", key.repeat((1 << 20) / key.len()));
         assert!(parse(file.as_bytes()).is_err());
     }
+
+    #[test]
+    fn allows_as_many_aliases_as_kubelet_does() {
+        // By aliases of all, then whether that is too many: 99 of 100 up to 400,000 nodes, 10 of 100 from 4,000,000 on.
+        for (by_aliases, all, excessive) in [
+            (100, 1001, false),
+            (101, 101, false),
+            (1000, 1000, false),
+            (990, 1001, false),
+            (1001, 1001, true),
+            (396_000, 400_000, false),
+            (396_001, 400_000, true),
+            (1_198_900, 2_200_000, false),
+            (1_199_100, 2_200_000, true),
+            (399_999, 4_000_000, false),
+            (400_001, 4_000_000, true),
+            (1_999_999, 20_000_000, false),
+            (2_000_001, 20_000_000, true),
+        ] {
+            let decoded = Decoded { all, by_aliases };
+            assert_eq!(decoded.is_excessive(), excessive, "{by_aliases} of {all}");
+        }
+    }
+
+    #[test]
+    fn a_node_weighs_what_it_keeps() {
+        let body = format!("kind: {KIND}\napiVersion: {API_VERSION}\n{KEY}: true\n");
+        let anchors = |count, node: &str| {
+            let list = (0..count).fold(String::from("x:\n"), |text, at| {
+                text + &format!("- &a{at} {node}\n")
+            });
+            parse(format!("{body}{list}").as_bytes())
+        };
+        let limit = u32::try_from(KEPT).unwrap();
+        for (node, weight) in [
+            ("y", 1),
+            ("[]", 1),
+            ("{kind: y}", 4),
+            ("[{kind: y}, {kind: y}]", 9),
+        ] {
+            // Mappings in a sequence are kept with it, too.
+            assert!(anchors(limit / weight - 1, node).is_ok(), "{node}");
+            assert!(
+                matches!(anchors(limit / weight + 2, node), Err(Refusal::ByUs(_))),
+                "{node}"
+            );
+        }
+    }
 }
