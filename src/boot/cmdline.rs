@@ -151,6 +151,7 @@ mod tests {
             ),
             ("root=/dev/vda -- panic=5", 2, None),
             ("x=\"a panic=5 b\" quiet", 2, None),
+            ("x=\"a b\" panic=5", 2, Some((5, "panic=5"))),
             ("\"panic=5\"", 2, Some((5, "panic=5"))),
             ("panic=\"5\"", 2, Some((5, "panic=\"5\""))),
             ("panic=\"5\n", 2, Some((5, "panic=\"5"))),

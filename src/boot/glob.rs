@@ -134,7 +134,6 @@ fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     let mut first = true;
     loop {
         match rest {
-            [] => return None,
             [b']', after @ ..] if !first => return Some((found != negated, after)),
             [b'[', b':', class @ ..] if class_end(class).is_some() => {
                 let end = class_end(class)?;
@@ -227,6 +226,9 @@ mod tests {
             ("kernel/{p{a,e}n,x}i*", true),
             ("kernel/{x,y}*", false),
             ("kernel/{panic*", false),
+            ("kernel/[anic", false),
+            ("kernel/[[:p]anic", true),
+            ("kernel/[p-]anic", true),
         ];
         for (pattern, expected) in cases {
             assert_eq!(
@@ -234,6 +236,27 @@ mod tests {
                 expected,
                 "{pattern}"
             );
+        }
+    }
+
+    #[test]
+    fn a_class_has_its_characters() {
+        for (class, inside, outside) in [
+            ("alpha", "aZ", "0_ "),
+            ("digit", "09", "a_ "),
+            ("alnum", "aZ9", "_ "),
+            ("lower", "az", "A0_ "),
+            ("upper", "AZ", "a0_ "),
+            ("punct", "_!", "a0 "),
+            ("graph", "a0_", " \t"),
+            ("print", "a0_ ", "\t"),
+            ("xdigit", "09afAF", "g_ "),
+            ("nothing", "", "a0_ "),
+        ] {
+            let pattern = format!("[[:{class}:]]");
+            let is_in = |byte: u8| matches(pattern.as_bytes(), &[byte]);
+            assert!(inside.bytes().all(is_in), "{class}");
+            assert!(!outside.bytes().any(is_in), "{class}");
         }
     }
 

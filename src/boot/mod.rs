@@ -313,4 +313,23 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn reads_a_file_up_to_the_limit() {
+        let path = std::env::temp_dir().join(format!("kubelet-tunables-{}", std::process::id()));
+        let mut buffer = Vec::new();
+        for (length, fits) in [
+            (0, true),
+            (FIRST_READ, true),
+            (FIRST_READ + 1, true),
+            (FILE_LIMIT, true),
+            (2 * FILE_LIMIT, false),
+        ] {
+            let content: Vec<u8> = (0..=250).cycle().take(length).collect();
+            std::fs::write(&path, &content).unwrap();
+            let read = read_file(&path, &mut buffer).map(<[u8]>::to_vec);
+            assert_eq!(read.ok(), fits.then_some(content), "{length} bytes");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
 }

@@ -355,4 +355,48 @@ mod tests {
         );
         assert_eq!(read.assignment(2).map(|it| it.line), None);
     }
+
+    fn read(content: &str) -> SysctlD {
+        let mut read = SysctlD::default();
+        let name = "50.conf";
+        read.add_file(OsStr::new(name), Path::new(name), content.as_bytes());
+        read
+    }
+
+    #[test]
+    fn a_pattern_said_again_keeps_its_place() {
+        let value = |content: &str| read(content).assignment(2).map(|it| it.text.clone());
+        for (content, expected) in [
+            ("kernel.p*=1\nkernel.pan*=2\n", "2"),
+            ("kernel.p*=1\nkernel.pan*=2\nkernel.p*=1\n", "2"),
+            ("kernel.p*=1\nkernel.pan*=2\nkernel.p*=3\n", "3"),
+        ] {
+            assert_eq!(
+                value(content).as_deref(),
+                Some(expected.as_bytes()),
+                "{content}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_later_name_wins() {
+        let read = read("kernel.panic = 0\n");
+        for (name, wins) in [("49.conf", true), ("50.conf", false), ("51.conf", false)] {
+            assert_eq!(read.beats(name, 2).is_some(), wins, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_a_folder_or_to_nothing_is_no_problem() {
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-d-{}", std::process::id()));
+        let folder = root.join("etc/sysctl.d");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, target) in [("10.conf", "."), ("20.conf", "nowhere")] {
+            std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
+        }
+        let read = SysctlD::read(&root);
+        fs::remove_dir_all(root).unwrap();
+        assert!(read.doubt(2).is_none(), "{:?}", read.problems);
+    }
 }
