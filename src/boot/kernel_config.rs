@@ -106,6 +106,10 @@ mod tests {
                 "# CONFIG_PANIC_ON_OOPS is not set\nCONFIG_PANIC_ON_OOPS_VALUE=0\n",
                 config(None, None),
             ),
+            (
+                "XCONFIG_PANIC_TIMEOUT=5\n#CONFIG_PANIC_ON_OOPS=y\n",
+                config(None, None),
+            ),
             ("", config(None, None)),
         ];
         for (text, expected) in cases {

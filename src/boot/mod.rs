@@ -56,6 +56,8 @@ pub enum Origin<'a> {
     SinceBoot {
         /// A line that says otherwise.
         unheeded: Option<&'a Assignment>,
+        /// What the kernel started with, unless that is not known.
+        start: Option<KernelStart>,
     },
     /// A file that might say so could not be read.
     Unknown(&'a Problem),
@@ -140,8 +142,9 @@ impl Boot {
                 word: start.word,
                 unheeded: assignment,
             },
-            _ => Origin::SinceBoot {
+            start => Origin::SinceBoot {
                 unheeded: assignment,
+                start: start.ok(),
             },
         }
     }

@@ -173,3 +173,46 @@ fn trouble(path: &Path, error: &io::Error) -> Protection {
         _ => Protection::Unknown(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_the_file_from_us_and_from_kubelet() {
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-k-{}", std::process::id()));
+        fs::create_dir_all(root.join("folder")).unwrap();
+        std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        let body = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nprotectKernelDefaults: true\n";
+        for (name, over) in [("full", 0), ("over", 1)] {
+            let limit = usize::try_from(FILE_LIMIT).unwrap();
+            let comment = "#".repeat(limit - body.len() + over);
+            fs::write(root.join(name), format!("{body}{comment}")).unwrap();
+        }
+        let of = |name: &str| {
+            let words = ["kubelet".to_string(), format!("--config=/{name}")];
+            match protection(&root, &words.map(OsString::from)) {
+                Protection::On(_) => "on",
+                Protection::Off(_) => "off",
+                Protection::Fails(_) => "fails",
+                Protection::Unknown(_) => "unknown",
+            }
+        };
+        for (name, expected) in [
+            ("full", "on"),
+            ("over", "unknown"),
+            ("folder", "fails"),
+            ("loop", "fails"),
+            ("nowhere", "fails"),
+            ("full/below", "fails"),
+        ] {
+            assert_eq!(of(name), expected, "{name}");
+        }
+        fs::remove_dir_all(&root).unwrap();
+        let refused = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert!(matches!(
+            trouble(Path::new("/x"), &refused),
+            Protection::Unknown(_)
+        ));
+    }
+}

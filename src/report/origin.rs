@@ -22,8 +22,15 @@ pub(super) fn sentence(origin: &Origin, tunable: &Tunable, actual: i64) -> Strin
                 Some(line) => format!("{by}; {}, which was not applied", asks(line)),
             }
         }
-        Origin::SinceBoot { unheeded } => {
-            let but = unheeded.map_or("no file sets it".to_string(), asks);
+        Origin::SinceBoot { unheeded, start } => {
+            let word = start.as_ref().and_then(|start| start.word.as_deref());
+            let but = match (unheeded, word) {
+                (Some(line), _) => asks(line),
+                (None, Some(word)) => {
+                    format!("{} on the kernel command line asks otherwise", plain(word))
+                }
+                (None, None) => "no file sets it".to_string(),
+            };
             format!("set since boot by hand or by another program; {but}")
         }
         Origin::Unknown(problem) => format!("by whom is not known: {}", unread(problem)),
@@ -131,6 +138,7 @@ pub(super) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::KernelStart;
     use crate::tunable::TUNABLES;
 
     #[test]
@@ -158,6 +166,14 @@ mod tests {
             },
             Origin::SinceBoot {
                 unheeded: Some(&line),
+                start: None,
+            },
+            Origin::SinceBoot {
+                unheeded: None,
+                start: Some(KernelStart {
+                    value: 10,
+                    word: word(),
+                }),
             },
             Origin::Unknown(&problem),
         ];

@@ -60,7 +60,7 @@ pub(super) fn of(verdict: &Verdict, next: &[NextBoot], boot: &Boot, root: &Path)
         }
         Some(io::ErrorKind::ReadOnlyFilesystem) => {
             add(
-                "/proc/sys is read-only, as in a container. To mend it on the host",
+                "/proc/sys is read-only here, as in a container or a unit with ProtectKernelTunables=. To mend it from a shell on the host",
                 MODIFY,
             );
         }
