@@ -9,10 +9,10 @@ use kubelet_tunables::tunable::TUNABLES;
 const README: &str = include_str!("../README.md");
 
 #[test]
-fn its_transcripts_are_what_was_printed() {
+fn its_transcripts_are_what_a_real_node_printed() {
     let mut printed = Vec::new();
     collect(
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")),
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node")),
         &mut printed,
     );
     let blocks: Vec<_> = README
