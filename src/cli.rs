@@ -7,7 +7,7 @@ use clap::Parser;
 use crate::check::Behavior;
 
 /// The command line, by clap.
-#[derive(Debug, Parser)]
+#[derive(Debug, Default, PartialEq, Parser)]
 #[command(
     name = "kubelet-tunables",
     version,
@@ -69,6 +69,24 @@ Examples:
   kubelet-tunables --modify    put the wrong values right until the next boot";
 
 impl Cli {
+    /// Reads the words of a command line, the first of which is the program.
+    ///
+    /// # Errors
+    ///
+    /// Clap's, which is its help and version too.
+    pub fn read(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let words: Vec<_> = words.collect();
+        match words.get(1..) {
+            // So says the drop-in at each start of kubelet, and there is nothing in it for clap to do.
+            Some([dashes, kubelet @ ..]) if dashes == "--" => Ok(Self {
+                kubelet: kubelet.to_vec(),
+                ..Self::default()
+            }),
+            None | Some([]) => Ok(Self::default()),
+            _ => Self::try_parse_from(words),
+        }
+    }
+
     /// How a mismatch is to be treated; none where kubelet's command line is to decide.
     pub fn behavior(&self) -> Option<Behavior> {
         if self.modify {
@@ -103,12 +121,37 @@ mod tests {
     use crate::tunable::TUNABLES;
 
     fn parse(arguments: &[&str]) -> Result<Cli, ErrorKind> {
-        Cli::try_parse_from([&["kubelet-tunables"], arguments].concat()).map_err(|e| e.kind())
+        let words = [&["kubelet-tunables"], arguments].concat();
+        Cli::read(words.into_iter().map(OsString::from)).map_err(|error| error.kind())
     }
 
     #[test]
     fn is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_read_without_clap_is_read_as_clap_does() {
+        for words in [
+            &[][..],
+            &["kubelet-tunables"],
+            &["kubelet-tunables", "--"],
+            &["kubelet-tunables", "--", "kubelet"],
+            &[
+                "kubelet-tunables",
+                "--",
+                "kubelet",
+                "--help",
+                "--",
+                "",
+                "-x=y",
+            ],
+            &["kubelet-tunables", "--", "--", "--warn"],
+            &["kubelet-tunables", "--warn", "--", "kubelet"],
+        ] {
+            let read = Cli::read(words.iter().map(OsString::from)).unwrap();
+            assert_eq!(read, Cli::try_parse_from(words).unwrap(), "{words:?}");
+        }
     }
 
     #[test]

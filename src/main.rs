@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use clap::Parser;
 use clap::error::ContextKind;
 use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{Behavior, check};
@@ -19,7 +18,7 @@ use rustix::process::geteuid;
 fn main() -> ExitCode {
     let root = Path::new("/");
     let audience = Audience::of_this_process();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(answer) => return answer_to_usage(answer, audience, root).into(),
     };
