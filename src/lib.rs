@@ -12,6 +12,7 @@
 //! The modules depend on each other in one direction: the program on [`cli`], [`kubelet`], [`check`], [`boot`],
 //! [`report`] and [`exit`]; [`report`] on [`check`] and [`boot`]; all on [`tunable`] and [`sysctl`], which know nothing of the others. Logic returns values; only [`report`] speaks.
 
+mod background;
 pub mod boot;
 pub mod check;
 pub mod cli;

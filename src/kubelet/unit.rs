@@ -6,14 +6,13 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::words::{expand, split};
+use crate::background::Background;
 
 /// How long systemctl may take.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -68,11 +67,8 @@ fn ask(unit: &OsStr) -> anyhow::Result<Output> {
         .spawn()
         .context("run systemctl")?;
     let pid = Pid::from_child(&systemctl);
-    let (tell, told) = mpsc::channel();
-    thread::Builder::new()
-        .spawn(move || tell.send(systemctl.wait_with_output()))
-        .context("start a thread")?;
-    if let Ok(output) = told.recv_timeout(LIMIT) {
+    let work = Background::start(|| systemctl.wait_with_output()).context("start a thread")?;
+    if let Some(output) = work.wait(LIMIT) {
         return output.context("run systemctl");
     }
     let _ = kill_process(pid, Signal::KILL);

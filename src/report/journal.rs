@@ -1,10 +1,8 @@
 //! Owns the journal's native protocol: entries with fields, and a bound on the time they take.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use log::Record;
@@ -12,6 +10,7 @@ use log::kv::Value;
 use systemd_journal_logger::JournalLog;
 
 use super::entry::Entry;
+use crate::background::Background;
 
 /// How far sending came.
 #[derive(Debug)]
@@ -24,46 +23,33 @@ pub(super) struct Sent {
 
 /// Sends the entries in order, each with `unit` as the unit it is about, for at most `limit`.
 ///
-/// A send blocks for as long as journald does not read, so it is done by a thread that dies with the process. A message
-/// that is still blocked then is never delivered.
+/// A send blocks for as long as journald does not read. A message that is still blocked then is never delivered.
 pub(super) fn send(entries: &Arc<[Entry]>, unit: Option<String>, limit: Duration) -> Sent {
-    let deadline = Instant::now() + limit;
+    let taken = Arc::new(AtomicUsize::new(0));
     let given_up = Arc::new(AtomicBool::new(false));
-    let (tell, told) = mpsc::channel();
-    let worker = thread::Builder::new().spawn({
-        let entries = Arc::clone(entries);
-        let given_up = Arc::clone(&given_up);
-        move || {
-            if let Err(trouble) = send_each(&entries, unit, &given_up, &tell) {
-                let _ = tell.send(Err(trouble));
-            }
-        }
+    let work = Background::start({
+        let (entries, taken, given_up) = (entries.clone(), taken.clone(), given_up.clone());
+        move || send_each(&entries, unit, &taken, &given_up)
     });
-    let mut sent = Sent {
-        count: 0,
-        trouble: worker
-            .err()
-            .map(|error| anyhow!(error).context("start a thread")),
+    let outcome = match work.context("start a thread") {
+        Ok(work) => work.wait(limit).unwrap_or_else(|| {
+            given_up.store(true, Ordering::Relaxed);
+            Err(anyhow!("journald does not read"))
+        }),
+        Err(trouble) => Err(trouble),
     };
-    while sent.count < entries.len() && sent.trouble.is_none() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match told.recv_timeout(left) {
-            Ok(Ok(())) => sent.count += 1,
-            Ok(Err(trouble)) => sent.trouble = Some(trouble),
-            Err(_) => {
-                given_up.store(true, Ordering::Relaxed);
-                sent.trouble = Some(anyhow!("journald does not read"));
-            }
-        }
+    let count = taken.load(Ordering::Relaxed);
+    Sent {
+        count,
+        trouble: outcome.err().filter(|_| count < entries.len()),
     }
-    sent
 }
 
 fn send_each(
     entries: &[Entry],
     unit: Option<String>,
+    taken: &AtomicUsize,
     given_up: &AtomicBool,
-    tell: &Sender<anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let journal = Journal::connect(unit)?;
     for entry in entries {
@@ -71,7 +57,7 @@ fn send_each(
             break;
         }
         journal.send(entry).context("send to journald")?;
-        let _ = tell.send(Ok(()));
+        taken.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

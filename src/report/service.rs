@@ -1,19 +1,19 @@
 //! Owns the way to a service manager: the journal, else standard error, and the Status line, all within a bound.
 
+use std::env;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use libsystemd::daemon::{self, NotifyState};
 use log::Level;
 
 use super::entry::Entry;
 use super::stream::Stream;
 use super::{journal, unit};
+use crate::background::Background;
 
 /// How long journald may take for all entries. It stops answering when it is stopped or its disk hangs.
 const JOURNAL_LIMIT: Duration = Duration::from_millis(700);
@@ -27,7 +27,9 @@ const STATUS_LIMIT: Duration = Duration::from_millis(1300);
 /// What the journal did not take goes to standard error, so that nothing is lost and nothing said twice.
 pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, root: &Path) {
     let begun = Instant::now();
-    let notified = status.map(|status| in_background(move || notify(status)));
+    let notified = status
+        .filter(|_| env::var_os("NOTIFY_SOCKET").is_some())
+        .map(|status| Background::start(move || notify(status)));
     let entries: Arc<[Entry]> = entries.into();
     let mut rest = String::new();
     if journal {
@@ -47,7 +49,13 @@ pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, ro
     }
     if let Some(notified) = notified {
         let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
-        if let Err(trouble) = notified.and_then(|notified| outcome(&notified, left)) {
+        let outcome = match notified.context("start a thread") {
+            Ok(work) => work
+                .wait(left)
+                .unwrap_or_else(|| Err(anyhow!("no answer in time"))),
+            Err(trouble) => Err(trouble),
+        };
+        if let Err(trouble) = outcome {
             let level = if journal { "<7>" } else { "" };
             let line =
                 format!("{level}The Status line of the unit could not be set: {trouble:#}\n");
@@ -79,28 +87,8 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Sets the unit's Status line; without `NOTIFY_SOCKET` there is nobody to ask and nothing to do.
+/// Sets the unit's Status line.
 fn notify(status: String) -> anyhow::Result<()> {
     daemon::notify(false, &[NotifyState::Status(status)]).context("send to NOTIFY_SOCKET")?;
     Ok(())
-}
-
-/// Does what may block for ever in a thread of its own, which dies with the process.
-fn in_background(
-    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<Receiver<anyhow::Result<()>>> {
-    let (tell, told) = mpsc::channel();
-    thread::Builder::new()
-        .spawn(move || {
-            let _ = tell.send(work());
-        })
-        .context("start a thread")?;
-    Ok(told)
-}
-
-fn outcome(work: &Receiver<anyhow::Result<()>>, limit: Duration) -> anyhow::Result<()> {
-    match work.recv_timeout(limit) {
-        Ok(outcome) => outcome,
-        Err(_) => bail!("no answer in time"),
-    }
 }

@@ -1,0 +1,32 @@
+//! Owns work that may never end, since somebody does not answer: a thread that is waited for up to a limit and dies with
+//! the process.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+/// Work that goes on meanwhile.
+#[derive(Debug)]
+pub(crate) struct Background<T>(Receiver<T>);
+
+impl<T: Send + 'static> Background<T> {
+    /// Begins the work.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started.
+    pub(crate) fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
+        let (tell, told) = mpsc::channel();
+        thread::Builder::new().spawn(move || {
+            // Nobody hears it when the wait is over.
+            let _ = tell.send(work());
+        })?;
+        Ok(Self(told))
+    }
+
+    /// What came of it; none if it is not done within `limit`.
+    pub(crate) fn wait(&self, limit: Duration) -> Option<T> {
+        self.0.recv_timeout(limit).ok()
+    }
+}
