@@ -17,6 +17,7 @@ pub mod boot;
 pub mod check;
 pub mod cli;
 pub mod exit;
+mod file;
 pub mod kubelet;
 pub mod report;
 pub mod sysctl;

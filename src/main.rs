@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     };
     let verdict = check(&ProcSys::new(root), behavior);
     let exit = Exit::from(&verdict);
-    let boot = Boot::read(root);
+    let boot = Boot::new(root);
     Report::new(&verdict, &boot, ground.as_deref(), audience, root).say(root);
     exit.into()
 }

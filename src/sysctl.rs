@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+
+use crate::file;
 
 /// Bytes read of one file at the most: an integer of 64 bits has 20, the rest is room for spaces and leading zeros.
 const LIMIT: usize = 256;
@@ -99,19 +101,17 @@ impl ProcSys {
 
 /// Fills `buffer` from the file and returns how much of it is filled.
 fn read_at_most(path: &Path, buffer: &mut [u8]) -> Result<usize, (Operation, io::Error)> {
-    // Without O_NONBLOCK a FIFO in the place of the file would hold up the open for ever.
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
-        .map_err(|source| (Operation::Open, source))?;
+    let mut file = file::open(path).map_err(|source| (Operation::Open, source))?;
     let mut length = 0;
     while length < buffer.len() {
-        match file.read(&mut buffer[length..]) {
+        match file::read_some(&mut file, &mut buffer[length..]) {
             Ok(0) => break,
             Ok(count) => length += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err((Operation::Read, source)),
+        }
+        // The kernel gives a value as one line by one read, and nothing to the next (`proc_dointvec` in kernel/sysctl.c).
+        if buffer[..length].ends_with(b"\n") {
+            break;
         }
     }
     Ok(length)

@@ -107,7 +107,7 @@ fn compare(lower: &Path, count: u64) {
             "{}",
             String::from_utf8_lossy(&ran.stderr)
         );
-        let boot = Boot::read(&root);
+        let boot = Boot::new(&root);
         // Of a link to itself the versions think differently, and we say that we do not know.
         if boot
             .problems()

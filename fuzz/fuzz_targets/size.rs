@@ -4,7 +4,7 @@
 //! the largest size that the program reads; each `@` in it becomes the number of the repetition.
 #![no_main]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         b"sysctl.d" => {
             let content = made(4 << 20);
             begun = cpu_time();
-            SysctlD::default().add_file(OsStr::new("x.conf"), Path::new("x.conf"), &content);
+            SysctlD::default().add_file(Path::new("x.conf"), &content);
         }
         b"config" => {
             let content = made(1 << 20);

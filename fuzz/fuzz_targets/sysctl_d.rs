@@ -3,7 +3,6 @@
 //! The input is files in the order in which they are read, with a line `%%` between two.
 #![no_main]
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use kubelet_tunables::boot::glob;
@@ -16,9 +15,8 @@ fuzz_target!(|input: &[u8]| {
     let mut read = SysctlD::default();
     let mut lines = Vec::new();
     for (at, content) in input.split("\n%%\n").enumerate() {
-        let name = format!("{at:04}.conf");
-        let path = format!("/etc/sysctl.d/{name}");
-        read.add_file(OsStr::new(&name), Path::new(&path[1..]), &bytes(content));
+        let path = format!("/etc/sysctl.d/{at:04}.conf");
+        read.add_file(Path::new(&path[1..]), &bytes(content));
         lines.extend(lines_of(content, &path));
     }
     for (row, tunable) in TUNABLES.iter().enumerate() {

@@ -1,12 +1,17 @@
 //! Owns the two defaults that the kernel's own configuration decides.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memmem, memrchr};
 
-use super::{Problem, read_file};
+use super::{FILE_LIMIT, Problem};
+use crate::file;
 use crate::tunable::Tunable;
+
+/// Bytes looked at at once.
+const PIECE: usize = 64 << 10;
 
 /// What the kernel that runs was built with, where that differs from mainline's.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,41 +23,73 @@ pub(super) struct KernelConfig {
 impl KernelConfig {
     /// Reads the configuration of the kernel that runs, where a distribution put it; where there is none, it is mainline's.
     pub(super) fn read(root: &Path) -> Result<Self, Problem> {
-        let mut buffer = Vec::new();
-        let Some(release) = read_if_there(root, "proc/sys/kernel/osrelease", &mut buffer)? else {
+        let Some(release) = if_there(root, "proc/sys/kernel/osrelease", |file| {
+            let mut release = Vec::new();
+            file::read_to_end(file, FILE_LIMIT, &mut release).map(|()| release)
+        })?
+        else {
             return Ok(Self::default());
         };
-        let release = String::from_utf8_lossy(release).trim().to_string();
+        let release = String::from_utf8_lossy(&release).trim().to_string();
         for path in [
             format!("boot/config-{release}"),
             format!("lib/modules/{release}/config"),
         ] {
-            if let Some(config) = read_if_there(root, &path, &mut buffer)? {
-                return Ok(Self::parse(config));
+            if let Some(config) = if_there(root, &path, |file| Self::parse(file))? {
+                return Ok(config);
             }
         }
         Ok(Self::default())
     }
 
-    fn parse(config: &[u8]) -> Self {
+    /// Looks for the two options piece by piece: the file has some ten thousand lines, in 250 KB.
+    fn parse(mut config: impl Read) -> io::Result<Self> {
         let mut parsed = Self::default();
-        // The file has some ten thousand lines, of which these are the only ones to look at.
-        for at in memmem::find_iter(config, b"CONFIG_PANIC_") {
-            if at > 0 && config[at - 1] != b'\n' {
+        let mut piece = vec![0; PIECE];
+        let mut total = 0;
+        let mut begun = 0;
+        loop {
+            let count = file::read_some(&mut config, &mut piece[begun..])?;
+            let filled = begun + count;
+            let at_end = count == 0;
+            // A line that goes on in the next piece is looked at there.
+            let whole = if at_end {
+                filled
+            } else {
+                memrchr(b'\n', &piece[..filled]).map_or(0, |end| end + 1)
+            };
+            parsed.look_at(&piece[..whole]);
+            if at_end {
+                return Ok(parsed);
+            }
+            total += count as u64;
+            if total > FILE_LIMIT {
+                return Err(file::too_large(FILE_LIMIT));
+            }
+            piece.copy_within(whole..filled, 0);
+            begun = filled - whole;
+            if begun == PIECE {
+                return Err(io::Error::other("it has a line of over 64 KiB"));
+            }
+        }
+    }
+
+    fn look_at(&mut self, lines: &[u8]) {
+        for at in memmem::find_iter(lines, b"CONFIG_PANIC_") {
+            if at > 0 && lines[at - 1] != b'\n' {
                 continue;
             }
-            let line = &config[at..];
+            let line = &lines[at..];
             let end = memchr(b'\n', line).unwrap_or(line.len());
             let line = line[..end].trim_ascii_end();
             if let Some(value) = line.strip_prefix(b"CONFIG_PANIC_TIMEOUT=") {
-                parsed.panic_timeout = str::from_utf8(value)
+                self.panic_timeout = str::from_utf8(value)
                     .ok()
                     .and_then(|value| value.trim().parse().ok());
             } else if line == b"CONFIG_PANIC_ON_OOPS=y" {
-                parsed.panic_on_oops = Some(1);
+                self.panic_on_oops = Some(1);
             }
         }
-        parsed
     }
 
     /// What a kernel built like this starts the tunable with.
@@ -71,14 +108,15 @@ pub(super) fn decides(tunable: &Tunable) -> bool {
     matches!(tunable.name, "kernel.panic" | "kernel.panic_on_oops")
 }
 
-fn read_if_there<'a>(
+/// Does something with a file, unless there is none.
+fn if_there<T>(
     root: &Path,
     path: &str,
-    buffer: &'a mut Vec<u8>,
-) -> Result<Option<&'a [u8]>, Problem> {
+    work: impl FnOnce(&mut File) -> io::Result<T>,
+) -> Result<Option<T>, Problem> {
     let path = root.join(path);
-    match read_file(&path, buffer) {
-        Ok(content) => Ok(Some(content)),
+    match file::open(&path).and_then(|mut file| work(&mut file)) {
+        Ok(done) => Ok(Some(done)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
             _ => Err(Problem { path, error }),
@@ -113,7 +151,36 @@ mod tests {
             ("", config(None, None)),
         ];
         for (text, expected) in cases {
-            assert_eq!(KernelConfig::parse(text.as_bytes()), expected, "{text}");
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+
+    fn parse(text: &str) -> KernelConfig {
+        KernelConfig::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn reads_an_option_that_two_pieces_share() {
+        const OPTION: &str = "CONFIG_PANIC_TIMEOUT=45\n";
+        for before in PIECE - OPTION.len() - 1..=PIECE + 1 {
+            let others = "CONFIG_OPTION=y\n".repeat(before / 16);
+            let comment = "#".repeat(before - others.len());
+            let text = format!("{others}{comment}\n{OPTION}");
+            assert_eq!(parse(&text).panic_timeout, Some(45), "after {before} bytes");
+        }
+    }
+
+    #[test]
+    fn gives_up_what_is_no_configuration() {
+        for (text, why) in [
+            ("=".repeat(PIECE), "it has a line of over 64 KiB"),
+            (
+                "CONFIG_OPTION=y\n".repeat((4 << 20) / 16 + 1),
+                "it is longer than 4 MiB",
+            ),
+        ] {
+            let error = KernelConfig::parse(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), why);
         }
     }
 }

@@ -6,21 +6,16 @@ mod kernel_config;
 pub mod sysctl_d;
 
 use std::cell::OnceCell;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
+use crate::file;
 use crate::tunable::{TUNABLES, Tunable};
 use kernel_config::{KernelConfig, decides};
 use sysctl_d::{Assignment, SysctlD};
 
 /// Bytes read of one file at the most; what is longer was not written by a person.
-const FILE_LIMIT: usize = 4 << 20;
-/// Bytes asked for at first, which is more than most files have.
-const FIRST_READ: usize = 4 << 10;
+const FILE_LIMIT: u64 = 4 << 20;
 
 /// What the kernel starts a tunable with, before systemd-sysctl.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,17 +62,17 @@ pub enum Origin<'a> {
 #[derive(Debug)]
 pub struct Boot {
     root: PathBuf,
-    sysctl_d: SysctlD,
+    sysctl_d: OnceCell<SysctlD>,
     cmdline: OnceCell<Result<Vec<u8>, Problem>>,
     kernel_config: OnceCell<Result<KernelConfig, Problem>>,
 }
 
 impl Boot {
-    /// Reads what there is to read below `root`; what cannot be read is a [`Problem`], never a failure.
-    pub fn read(root: &Path) -> Self {
+    /// The files below `root`. Each is read when an answer hangs on it; what cannot be read is a [`Problem`], never a failure.
+    pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
-            sysctl_d: SysctlD::read(root),
+            sysctl_d: OnceCell::new(),
             cmdline: OnceCell::new(),
             kernel_config: OnceCell::new(),
         }
@@ -85,12 +80,12 @@ impl Boot {
 
     /// The line of sysctl.d that systemd-sysctl will apply to this tunable, whether the kernel takes it or not.
     pub fn assignment(&self, tunable: &Tunable) -> Option<&Assignment> {
-        self.sysctl_d.assignment(row(tunable))
+        self.sysctl_d().assignment(row(tunable))
     }
 
     /// The place in a file that would have the last word even if a file of this name in /etc/sysctl.d set the tunable.
     pub fn beats(&self, file_name: &str, tunable: &Tunable) -> Option<&Assignment> {
-        self.sysctl_d.beats(file_name, row(tunable))
+        self.sysctl_d().beats(file_name, row(tunable))
     }
 
     /// What the kernel starts this tunable with, or the file that keeps it from being known.
@@ -151,7 +146,7 @@ impl Boot {
 
     /// The first file that could not be read and might say otherwise.
     pub fn doubt(&self, tunable: &Tunable) -> Option<&Problem> {
-        self.sysctl_d.doubt(row(tunable)).or_else(|| {
+        self.sysctl_d().doubt(row(tunable)).or_else(|| {
             let assigned = self
                 .assignment(tunable)
                 .is_some_and(|it| taken(tunable, &it.text).is_some());
@@ -165,19 +160,21 @@ impl Boot {
 
     /// All files and folders that could not be read.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.sysctl_d
+        self.sysctl_d()
             .problems()
             .chain(self.cmdline().as_ref().err())
     }
 
-    // The command line and the kernel's configuration are read only when an answer hangs on them.
+    fn sysctl_d(&self) -> &SysctlD {
+        self.sysctl_d.get_or_init(|| SysctlD::read(&self.root))
+    }
 
     fn cmdline(&self) -> &Result<Vec<u8>, Problem> {
         self.cmdline.get_or_init(|| {
             let path = self.root.join("proc/cmdline");
             let mut buffer = Vec::new();
-            match read_file(&path, &mut buffer) {
-                Ok(cmdline) => Ok(cmdline.to_vec()),
+            match file::read(&path, FILE_LIMIT, &mut buffer) {
+                Ok(()) => Ok(buffer),
                 Err(error) => Err(Problem { path, error }),
             }
         })
@@ -241,30 +238,6 @@ fn from_any_base(digits: &str) -> Option<i64> {
     i64::from_str_radix(digits, radix).ok()
 }
 
-/// Reads a whole file into the buffer, which is there to be used again, and hands out the part that it fills.
-fn read_file<'a>(path: &Path, buffer: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-    // Without O_NONBLOCK a FIFO in the place of the file would hold up the open for ever.
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)?;
-    let mut length = 0;
-    loop {
-        if length == buffer.len() {
-            if length > FILE_LIMIT {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over 4 MiB"));
-            }
-            buffer.resize((2 * length).max(FIRST_READ), 0);
-        }
-        match file.read(&mut buffer[length..]) {
-            Ok(0) => return Ok(&buffer[..length]),
-            Ok(count) => length += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,24 +288,5 @@ mod tests {
                 tunable.name
             );
         }
-    }
-
-    #[test]
-    fn reads_a_file_up_to_the_limit() {
-        let path = std::env::temp_dir().join(format!("kubelet-tunables-{}", std::process::id()));
-        let mut buffer = Vec::new();
-        for (length, fits) in [
-            (0, true),
-            (FIRST_READ, true),
-            (FIRST_READ + 1, true),
-            (FILE_LIMIT, true),
-            (2 * FILE_LIMIT, false),
-        ] {
-            let content: Vec<u8> = (0..=250).cycle().take(length).collect();
-            std::fs::write(&path, &content).unwrap();
-            let read = read_file(&path, &mut buffer).map(<[u8]>::to_vec);
-            assert_eq!(read.ok(), fits.then_some(content), "{length} bytes");
-        }
-        std::fs::remove_file(path).unwrap();
     }
 }

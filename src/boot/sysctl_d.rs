@@ -1,15 +1,20 @@
 //! Owns sysctl.d(5) as systemd-sysctl reads it: which line of which file sets each of the six.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, FileType};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, lstat, openat};
+use rustix::io::Errno;
 
-use super::{Problem, glob, read_file};
+use super::{FILE_LIMIT, Problem, glob};
+use crate::file;
 use crate::tunable::TUNABLES;
 
 /// The folders, the first of which wins over the others for a file of the same name.
@@ -23,6 +28,8 @@ const FOLDERS: [&str; 4] = [
 const SPLIT_USR_FOLDER: &str = "lib/sysctl.d";
 /// A longer line makes systemd-sysctl give the file up (`LONG_LINE_MAX`).
 const LINE_LIMIT: usize = 1 << 20;
+/// Bytes of names asked for at once.
+const FOLDER_BUFFER: usize = 4 << 10;
 /// Patterns tried on the six at the most; a machine has a handful.
 const PATTERNS: usize = 1024;
 
@@ -30,7 +37,7 @@ const PATTERNS: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
     /// The file, below the root.
-    pub path: PathBuf,
+    pub path: Rc<Path>,
     /// The line, counted from 1.
     pub line: usize,
     /// What is to be written, without white space around it.
@@ -54,7 +61,6 @@ pub struct SysctlD {
 struct Setting {
     /// Name or pattern with slashes.
     key: Vec<u8>,
-    file_name: OsString,
     assignment: Assignment,
     exclusion: bool,
     /// The rows of the table that it names.
@@ -71,13 +77,13 @@ impl SysctlD {
                 continue;
             }
             let content = if kind.is_file() || kind.is_symlink() {
-                read_file(&full_path, &mut buffer)
+                file::read(&full_path, FILE_LIMIT, &mut buffer)
             } else {
                 Err(io::Error::other("not a regular file"))
             };
             let path = full_path.strip_prefix(root).unwrap_or(&full_path);
             match content {
-                Ok(content) => all.add_file(&file_name, path, content),
+                Ok(()) => all.add_file(path, &buffer),
                 // What is a folder is one for systemd too.
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
                 // A link that leads nowhere hides a file of the same name and sets nothing. One that leads to itself does
@@ -100,7 +106,7 @@ impl SysctlD {
     pub(super) fn beats(&self, file_name: &str, row: usize) -> Option<&Assignment> {
         let winner = self.winner(row)?;
         let later =
-            winner.assignment.explicit && winner.file_name.as_bytes() > file_name.as_bytes();
+            winner.assignment.explicit && winner.file_name().as_bytes() > file_name.as_bytes();
         later.then_some(&winner.assignment)
     }
 
@@ -111,7 +117,7 @@ impl SysctlD {
             .iter()
             .find(|(file_name, _)| {
                 // A folder has no name here: any file might have been in it.
-                file_name.is_empty() || winner.is_none_or(|winner| *file_name >= winner.file_name)
+                file_name.is_empty() || winner.is_none_or(|winner| file_name >= winner.file_name())
             })
             .map(|(_, problem)| problem)
     }
@@ -133,49 +139,67 @@ impl SysctlD {
     /// The files in the order in which they are read, which is that of their names whatever the folder.
     fn list(&mut self, root: &Path) -> BTreeMap<OsString, (PathBuf, FileType)> {
         let mut files = BTreeMap::new();
-        let split = fs::symlink_metadata(root.join("lib")).is_ok_and(|lib| lib.is_dir());
+        let split =
+            lstat(root.join("lib")).is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
         for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
-            let entries = match fs::read_dir(root.join(folder)) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    if !matches!(
-                        error.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                    ) {
-                        self.add_problem(OsString::new(), Path::new(folder), error);
-                    }
-                    continue;
-                }
-            };
-            for entry in entries {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    Err(error) => {
-                        self.add_problem(OsString::new(), Path::new(folder), error);
-                        break;
-                    }
-                };
-                let name = entry.file_name();
-                if is_configuration(&name) && !files.contains_key(&name) {
-                    match entry.file_type() {
-                        Ok(kind) => {
-                            files.insert(name, (entry.path(), kind));
-                        }
-                        // It was removed meanwhile.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                        Err(error) => {
-                            let path = Path::new(folder).join(&name);
-                            self.add_problem(name, &path, error);
-                        }
-                    }
-                }
+            let path = root.join(folder);
+            if let Err(error) = self.list_folder(root, &path, &mut files) {
+                self.add_problem(OsString::new(), Path::new(folder), error.into());
             }
         }
         files
     }
 
+    /// Adds the files of one folder whose names are not there yet.
+    fn list_folder(
+        &mut self,
+        root: &Path,
+        folder: &Path,
+        files: &mut BTreeMap<OsString, (PathBuf, FileType)>,
+    ) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = match openat(CWD, folder, flags, Mode::empty()) {
+            Ok(open) => open,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut buffer = [MaybeUninit::uninit(); FOLDER_BUFFER];
+        let mut entries = RawDir::new(open, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // The folder itself was removed meanwhile.
+                Err(Errno::NOENT) => break,
+                Err(error) => return Err(error),
+            };
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if !is_configuration(name) || files.contains_key(name) {
+                continue;
+            }
+            let path = folder.join(name);
+            let kind = match entry.file_type() {
+                // Some file systems leave it open.
+                FileType::Unknown => lstat(&path).map(|stat| FileType::from_raw_mode(stat.st_mode)),
+                kind => Ok(kind),
+            };
+            match kind {
+                Ok(kind) => {
+                    files.insert(name.to_os_string(), (path, kind));
+                }
+                // It was removed meanwhile.
+                Err(Errno::NOENT) => {}
+                Err(error) => {
+                    let path = path.strip_prefix(root).unwrap_or(&path);
+                    self.add_problem(name.to_os_string(), path, error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the lines of a file that is read after all that were added before.
-    pub fn add_file(&mut self, file_name: &OsStr, path: &Path, content: &[u8]) {
+    pub fn add_file(&mut self, path: &Path, content: &[u8]) {
+        let full_path = LazyCell::new(|| Rc::<Path>::from(Path::new("/").join(path)));
         let ends = memchr_iter(b'\n', content).chain([content.len()]);
         let mut start = 0;
         for (number, end) in ends.enumerate() {
@@ -197,16 +221,15 @@ impl SysctlD {
                 self.patterns += usize::from(!explicit);
                 if self.patterns > PATTERNS {
                     let why = format!("over {PATTERNS} patterns");
-                    self.add_problem(file_name.to_os_string(), path, io::Error::other(why));
+                    self.add_problem(file_name(path).to_os_string(), path, io::Error::other(why));
                     return;
                 }
                 let rows = rows_of(&key, explicit);
                 if rows.contains(&true) {
                     self.add_option(Setting {
                         key,
-                        file_name: file_name.to_os_string(),
                         assignment: Assignment {
-                            path: Path::new("/").join(path),
+                            path: Rc::clone(&full_path),
                             line: number + 1,
                             text: value.unwrap_or_default().to_vec(),
                             explicit,
@@ -245,6 +268,16 @@ impl SysctlD {
         let path = Path::new("/").join(path);
         self.problems.push((file_name, Problem { path, error }));
     }
+}
+
+impl Setting {
+    fn file_name(&self) -> &OsStr {
+        file_name(&self.assignment.path)
+    }
+}
+
+fn file_name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
 }
 
 /// The rows of the table that a key names: one at the most, or as a pattern several.
@@ -302,19 +335,20 @@ fn might_concern(name: &[u8]) -> bool {
 /// a name. Empty parts and those of a single dot are dropped.
 fn normalise(name: &[u8]) -> Vec<u8> {
     let dotted = name.iter().find(|byte| matches!(byte, b'.' | b'/')) == Some(&b'.');
-    let swapped: Vec<u8> = name
-        .iter()
-        .map(|&byte| match byte {
-            b'.' if dotted => b'/',
-            b'/' if dotted => b'.',
-            _ => byte,
-        })
-        .collect();
-    let parts: Vec<&[u8]> = swapped
-        .split(|&byte| byte == b'/')
-        .filter(|part| !matches!(part, [] | [b'.']))
-        .collect();
-    parts.join(&b'/')
+    let separator = if dotted { b'.' } else { b'/' };
+    let mut key = Vec::with_capacity(name.len());
+    for part in name.split(|&byte| byte == separator) {
+        // With dots that separate, a slash is the dot.
+        if matches!(part, [] | [b'.' | b'/']) {
+            continue;
+        }
+        if !key.is_empty() {
+            key.push(b'/');
+        }
+        let slash_is_dot = |&byte: &u8| if byte == b'/' { b'.' } else { byte };
+        key.extend(part.iter().map(slash_is_dot));
+    }
+    key
 }
 
 /// The text without systemd's white space around it.
@@ -330,6 +364,8 @@ fn strip(text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -341,14 +377,10 @@ mod tests {
             })
         };
         let content = lines(PATTERNS) + "vm.panic_on_oom = 2\n";
-        read.add_file(
-            OsStr::new("10.conf"),
-            Path::new("10.conf"),
-            content.as_bytes(),
-        );
+        read.add_file(Path::new("10.conf"), content.as_bytes());
         assert!(read.doubt(0).is_none());
         assert_eq!(read.assignment(1).map(|it| it.line), Some(PATTERNS + 1));
-        read.add_file(OsStr::new("20.conf"), Path::new("20.conf"), b"kernel.*=1\n");
+        read.add_file(Path::new("20.conf"), b"kernel.*=1\n");
         assert!(
             read.doubt(0)
                 .is_some_and(|problem| problem.path == Path::new("/20.conf"))
@@ -358,8 +390,7 @@ mod tests {
 
     fn read(content: &str) -> SysctlD {
         let mut read = SysctlD::default();
-        let name = "50.conf";
-        read.add_file(OsStr::new(name), Path::new(name), content.as_bytes());
+        read.add_file(Path::new("50.conf"), content.as_bytes());
         read
     }
 

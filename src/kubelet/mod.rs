@@ -8,21 +8,20 @@ pub mod words;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::file;
 use arguments::Arguments;
 use config::{Refusal, Value};
 
 pub use words::expand;
 
-/// Bytes read of one configuration file at the most; kubeadm writes about a thousand, and a `ConfigMap` holds no more.
+/// Bytes read of one file at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// What kubelet will do about its tunables.
@@ -133,13 +132,8 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Prot
 }
 
 fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
-    let mut content = Vec::new();
     let trouble = |error| trouble(path, &error);
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(under(root, path))
-        .map_err(trouble)?;
+    let file = file::open(&under(root, path)).map_err(trouble)?;
     let kind = file.metadata().map_err(trouble)?.file_type();
     if !kind.is_file() && !kind.is_dir() {
         return Err(Protection::Unknown(format!(
@@ -147,15 +141,8 @@ fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
             path.display()
         )));
     }
-    file.take(FILE_LIMIT + 1)
-        .read_to_end(&mut content)
-        .map_err(trouble)?;
-    if content.len() as u64 > FILE_LIMIT {
-        return Err(Protection::Unknown(format!(
-            "{} is longer than 1 MiB",
-            path.display()
-        )));
-    }
+    let mut content = Vec::new();
+    file::read_to_end(&file, FILE_LIMIT, &mut content).map_err(trouble)?;
     Ok(content)
 }
 

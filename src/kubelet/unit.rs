@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -12,7 +11,9 @@ use anyhow::{Context, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::words::{expand, split};
+use super::{FILE_LIMIT, under};
 use crate::background::Background;
+use crate::file;
 
 /// How long systemctl may take.
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -34,10 +35,11 @@ pub fn command_line(root: &Path, unit: &OsStr) -> anyhow::Result<Vec<OsString>> 
     let shown = Shown::parse(&output.stdout);
     ensure!(shown.is_loaded, "systemd knows no unit {}", unit.display());
     let mut environment = shown.environment;
+    let mut content = Vec::new();
     for (path, may_be_missing) in shown.files {
         let path = Path::new("/").join(OsStr::from_bytes(path));
-        match fs::read(root.join(path.strip_prefix("/").unwrap_or(&path))) {
-            Ok(content) => environment.extend(assignments(&content)),
+        match file::read(&under(root, &path), FILE_LIMIT, &mut content) {
+            Ok(()) => environment.extend(assignments(&content)),
             Err(_) if may_be_missing => {}
             Err(error) => bail!("read {}: {error}", path.display()),
         }

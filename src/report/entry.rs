@@ -80,16 +80,13 @@ impl Entry {
     ) -> Option<Self> {
         let tunable = finding.tunable;
         let (name, needed) = (tunable.name, tunable.expected);
-        let mut fields = vec![
-            ("SYSCTL", name.to_string()),
-            ("SYSCTL_EXPECTED", needed.to_string()),
-        ];
+        let mut fields = Vec::new();
         let (kind, level, message) = match &finding.outcome {
             Outcome::AsExpected => {
-                fields.push(("SYSCTL_ACTUAL", needed.to_string()));
                 let NextBoot::Wrong { value, because, .. } = next else {
                     return None;
                 };
+                fields.push(("SYSCTL_ACTUAL", needed.to_string()));
                 let forecast = format!(
                     "{name} is {needed} now, but the next boot sets it to {value} ({because})"
                 );
@@ -166,6 +163,8 @@ impl Entry {
                 )
             }
         };
+        fields.push(("SYSCTL", name.to_string()));
+        fields.push(("SYSCTL_EXPECTED", needed.to_string()));
         if let NextBoot::Wrong { value, .. } = next {
             fields.push(("SYSCTL_NEXT_BOOT", value.to_string()));
         }
@@ -226,7 +225,7 @@ mod tests {
         .into_iter()
         .map(|outcome| {
             let tunable = &TUNABLES[2];
-            let boot = Boot::read(Path::new("/nonexistent"));
+            let boot = Boot::new(Path::new("/nonexistent"));
             let next = NextBoot::Wrong {
                 value: 0,
                 because: "the kernel's default; no file sets it".to_string(),

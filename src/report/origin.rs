@@ -137,6 +137,8 @@ pub(super) fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::boot::KernelStart;
     use crate::tunable::TUNABLES;
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn what_others_wrote_breaks_no_line_and_moves_no_cursor() {
         let line = Assignment {
-            path: "/etc/sysctl.d/a\nb.conf".into(),
+            path: Path::new("/etc/sysctl.d/a\nb.conf").into(),
             line: 3,
             text: b"\x1b[2J".to_vec(),
             explicit: true,

@@ -167,7 +167,7 @@ fn is_administrators(line: &Assignment) -> bool {
 /// The line of our own file that sets it already, and wrongly.
 fn in_file<'a>(ours: &str, boot: &'a Boot, tunable: &Tunable) -> Option<&'a Assignment> {
     boot.assignment(tunable)
-        .filter(|line| line.explicit && line.path == Path::new(ours))
+        .filter(|line| line.explicit && *line.path == *Path::new(ours))
 }
 
 fn change(line: &Assignment, tunable: &Tunable) -> String {

@@ -1,14 +1,25 @@
 //! Owns the question in which systemd unit this process runs.
 
-use std::fs;
+use std::io;
 use std::path::Path;
+
+use crate::file;
+
+/// Bytes read of one file at the most; it has a line for each hierarchy.
+const FILE_LIMIT: u64 = 1 << 20;
 
 /// The service that this process runs in, by its own cgroup; none when a person started it.
 pub(super) fn own(root: &Path) -> Option<String> {
-    let own = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let own = read(&root.join("proc/self/cgroup")).ok()?;
     // Where /proc/1 is hidden there is no prefix to take off, as on any machine that is not a container.
-    let init = fs::read_to_string(root.join("proc/1/cgroup")).unwrap_or_default();
+    let init = read(&root.join("proc/1/cgroup")).unwrap_or_default();
     unit_of(&own, &init)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut content = Vec::new();
+    file::read(path, FILE_LIMIT, &mut content)?;
+    String::from_utf8(content).map_err(io::Error::other)
 }
 
 /// The unit in cgroups(7)'s `/proc/PID/cgroup`, given that file of PID 1 too.

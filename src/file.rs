@@ -1,0 +1,97 @@
+//! Owns reading files: without waiting for anybody, and no more of one than a limit.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Bytes asked for at first, which is more than most files have.
+const FIRST_READ: usize = 4 << 10;
+
+/// Opens a file to read.
+///
+/// # Errors
+///
+/// The system's. A FIFO in the place of the file is opened and read as an empty file is.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK a FIFO would hold up the open for ever.
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+}
+
+/// Reads what there is into the buffer and returns how many bytes; 0 at the end.
+///
+/// # Errors
+///
+/// The system's, but that a signal came between.
+pub(crate) fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Puts a whole file into the buffer, in the place of what it held.
+///
+/// # Errors
+///
+/// The system's, or that the file has more than `limit` bytes.
+pub(crate) fn read(path: &Path, limit: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    read_to_end(&open(path)?, limit, buffer)
+}
+
+/// The same with an open file.
+pub(crate) fn read_to_end(file: &File, limit: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.clear();
+    buffer.reserve(FIRST_READ);
+    // One more tells whether there are more.
+    file.take(limit + 1).read_to_end(buffer)?;
+    if buffer.len() as u64 > limit {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+/// The error of a file that has more than `limit` bytes, of whole MiB.
+pub(crate) fn too_large(limit: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("it is longer than {} MiB", limit >> 20),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_file_up_to_the_limit() {
+        const LIMIT: usize = 1 << 20;
+        let path = std::env::temp_dir().join(format!("kubelet-tunables-{}", std::process::id()));
+        let mut buffer = Vec::new();
+        for (length, fits) in [
+            (0, true),
+            (FIRST_READ, true),
+            (FIRST_READ + 1, true),
+            (LIMIT, true),
+            (LIMIT + 1, false),
+        ] {
+            let content: Vec<u8> = (0..=250).cycle().take(length).collect();
+            std::fs::write(&path, &content).unwrap();
+            match read(&path, LIMIT as u64, &mut buffer) {
+                Ok(()) => assert!(fits && buffer == content, "{length} bytes"),
+                Err(error) => assert_eq!(
+                    (fits, error.to_string().as_str()),
+                    (false, "it is longer than 1 MiB")
+                ),
+            }
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+}
