@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
@@ -32,6 +32,9 @@ const LINE_LIMIT: usize = 1 << 20;
 const FOLDER_BUFFER: usize = 4 << 10;
 /// Patterns tried on the six at the most; a machine has a handful.
 const PATTERNS: usize = 1024;
+
+/// Files by their names, each in the folder that wins.
+type Files = BTreeMap<OsString, (&'static str, FileType)>;
 
 /// A line of a file that sets a tunable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,24 +75,24 @@ impl SysctlD {
     pub(super) fn read(root: &Path) -> Self {
         let mut all = Self::default();
         let mut buffer = Vec::new();
-        for (file_name, (full_path, kind)) in all.list(root) {
+        for (file_name, (folder, kind)) in all.list(root) {
             if kind.is_dir() {
                 continue;
             }
+            let path = Path::new(folder).join(&file_name);
             let content = if kind.is_file() || kind.is_symlink() {
-                file::read(&full_path, FILE_LIMIT, &mut buffer)
+                file::read(&root.join(&path), FILE_LIMIT, &mut buffer)
             } else {
                 Err(io::Error::other("not a regular file"))
             };
-            let path = full_path.strip_prefix(root).unwrap_or(&full_path);
             match content {
-                Ok(()) => all.add_file(path, &buffer),
+                Ok(()) => all.add_file(&path, &buffer),
                 // What is a folder is one for systemd too.
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
                 // A link that leads nowhere hides a file of the same name and sets nothing. One that leads to itself does
                 // so up to systemd 257, while 262 reads the file behind it: that is a problem, as the answer is not known.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => all.add_problem(file_name, path, error),
+                Err(error) => all.add_problem(file_name, &path, error),
             }
         }
         all
@@ -137,13 +140,12 @@ impl SysctlD {
     }
 
     /// The files in the order in which they are read, which is that of their names whatever the folder.
-    fn list(&mut self, root: &Path) -> BTreeMap<OsString, (PathBuf, FileType)> {
-        let mut files = BTreeMap::new();
+    fn list(&mut self, root: &Path) -> Files {
+        let mut files = Files::new();
         let split =
             lstat(root.join("lib")).is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
         for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
-            let path = root.join(folder);
-            if let Err(error) = self.list_folder(root, &path, &mut files) {
+            if let Err(error) = self.list_folder(root, folder, &mut files) {
                 self.add_problem(OsString::new(), Path::new(folder), error.into());
             }
         }
@@ -154,11 +156,11 @@ impl SysctlD {
     fn list_folder(
         &mut self,
         root: &Path,
-        folder: &Path,
-        files: &mut BTreeMap<OsString, (PathBuf, FileType)>,
+        folder: &'static str,
+        files: &mut Files,
     ) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = match openat(CWD, folder, flags, Mode::empty()) {
+        let open = match openat(CWD, root.join(folder), flags, Mode::empty()) {
             Ok(open) => open,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             Err(error) => return Err(error),
@@ -176,21 +178,21 @@ impl SysctlD {
             if !is_configuration(name) || files.contains_key(name) {
                 continue;
             }
-            let path = folder.join(name);
             let kind = match entry.file_type() {
                 // Some file systems leave it open.
-                FileType::Unknown => lstat(&path).map(|stat| FileType::from_raw_mode(stat.st_mode)),
+                FileType::Unknown => lstat(root.join(folder).join(name))
+                    .map(|stat| FileType::from_raw_mode(stat.st_mode)),
                 kind => Ok(kind),
             };
             match kind {
                 Ok(kind) => {
-                    files.insert(name.to_os_string(), (path, kind));
+                    files.insert(name.to_os_string(), (folder, kind));
                 }
                 // It was removed meanwhile.
                 Err(Errno::NOENT) => {}
                 Err(error) => {
-                    let path = path.strip_prefix(root).unwrap_or(&path);
-                    self.add_problem(name.to_os_string(), path, error.into());
+                    let path = Path::new(folder).join(name);
+                    self.add_problem(name.to_os_string(), &path, error.into());
                 }
             }
         }
