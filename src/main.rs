@@ -39,7 +39,9 @@ fn main() -> ExitCode {
     let verdict = check(&ProcSys::new(root), behavior);
     let exit = Exit::from(&verdict);
     let boot = Boot::new(root);
-    Report::new(&verdict, &boot, ground.as_deref(), audience, root).say(root);
+    if let Some(report) = Report::of(&verdict, &boot, ground.as_deref(), audience, root) {
+        report.say(root);
+    }
     exit.into()
 }
 

@@ -63,16 +63,17 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Puts the verdict and what the next boot will make of it into words for this audience; `root` is where /etc is.
+    /// Puts the verdict and what the next boot will make of it into words for this audience; `root` is where /etc is. A
+    /// service manager is told nothing when all is well.
     ///
     /// The `ground` says what kubelet was told, such as "protectKernelDefaults is true in /var/lib/kubelet/config.yaml:14".
-    pub fn new(
+    pub fn of(
         verdict: &'a Verdict,
         boot: &Boot,
         ground: Option<&str>,
         audience: Audience,
         root: &Path,
-    ) -> Self {
+    ) -> Option<Self> {
         let next: Vec<_> = verdict
             .findings
             .iter()
@@ -88,6 +89,11 @@ impl<'a> Report<'a> {
             .zip(&next)
             .filter_map(|(finding, next)| Entry::of(finding, next, verdict.behavior, boot))
             .collect();
+        let is_doubtful = |next: &NextBoot| matches!(next, NextBoot::Unknown(_));
+        let all_is_well = entries.is_empty() && !next.iter().any(is_doubtful);
+        if all_is_well && audience != Audience::Person {
+            return None;
+        }
         // It can name a file, or quote one.
         let ground = ground.map(origin::plain);
         let summary = Summary::of(
@@ -99,13 +105,13 @@ impl<'a> Report<'a> {
             audience,
             root,
         );
-        Self {
+        Some(Self {
             verdict,
             next,
             audience,
             entries,
             summary,
-        }
+        })
     }
 
     /// Says it to the audience; `root` is where /proc is. Where nobody listens there is nobody to tell, so this does not
@@ -116,7 +122,6 @@ impl<'a> Report<'a> {
                 let color = Stream::Stdout.shows_color();
                 Stream::Stdout.print(&terminal::render(&self, color));
             }
-            Audience::Service { .. } if !self.summary.matters => {}
             Audience::Service { journal } => {
                 let mut entries = self.entries;
                 // A kubelet that starts and sees to everything needs no more words.

@@ -20,8 +20,6 @@ pub(super) const STATUS_LIMIT: usize = 120;
 #[derive(Debug)]
 pub(super) struct Summary {
     level: Level,
-    /// There is something to say besides that all is well.
-    pub(super) matters: bool,
     pub(super) verdict: String,
     pub(super) remedies: Vec<Remedy>,
     /// What systemd is to show as the unit's status while kubelet is held back.
@@ -41,7 +39,6 @@ impl Summary {
         let tally = Tally::of(&verdict.findings, next);
         let exit = Exit::from(verdict);
         Self {
-            matters: !entries.is_empty() || tally.doubtful > 0,
             level: entries
                 .iter()
                 .map(|entry| entry.level)
