@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
@@ -102,6 +102,7 @@ fn build(scratch: &Path) -> Result<(), String> {
             .status();
         succeeded("cc", compiled)?;
     }
+    empty_main(&scratch.join("empty"))?;
     if find("go").is_some() {
         let compiled = Command::new("go")
             .args(["build", "-ldflags", "-s -w", "-o"])
@@ -113,6 +114,22 @@ fn build(scratch: &Path) -> Result<(), String> {
         succeeded("go build", compiled)?;
     }
     Ok(())
+}
+
+/// What Rust's runtime and the C library do by themselves, built as ours is.
+fn empty_main(program: &Path) -> Result<(), String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let mut compiler = Command::new(rustc)
+        .args(["-O", "-Cpanic=abort", "-Cstrip=symbols"])
+        .args(["-Ctarget-feature=+crt-static"])
+        .args(["-Clink-arg=-Wl,-z,pack-relative-relocs", "-o"])
+        .args([program, Path::new("-")])
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("rustc: {error}"))?;
+    let written = compiler.stdin.take().unwrap().write_all(b"fn main() {}");
+    written.map_err(|error| format!("rustc: {error}"))?;
+    succeeded("rustc", compiler.wait())
 }
 
 fn succeeded(what: &str, status: std::io::Result<std::process::ExitStatus>) -> Result<(), String> {
@@ -183,7 +200,10 @@ impl Figures {
     }
 }
 
-/// The namespace: a journald, and what the programs are started with.
+/// Where systemd would read the Status line.
+const NOTIFY_SOCKET: &str = "/run/systemd/notify";
+
+/// The namespace: a journald, somebody who reads the Status line, and what the programs are started with.
 struct Lab {
     scratch: PathBuf,
     runs: usize,
@@ -233,6 +253,8 @@ impl Lab {
                 Err(error) => panic!("journald: {error}"),
             }
         };
+        let notified = UnixDatagram::bind(NOTIFY_SOCKET).unwrap();
+        std::thread::spawn(move || while notified.recv(&mut [0; 4096]).is_ok() {});
         // What sd_journal_stream_fd(3) sends: identifier, unit, priority, and four switches.
         (&stream).write_all(b"cost\n\n6\n1\n0\n0\n0\n").unwrap();
         let stderr = OwnedFd::from(stream);
@@ -314,6 +336,7 @@ impl Lab {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("JOURNAL_STREAM", &self.journal_stream)
+            .env("NOTIFY_SOCKET", NOTIFY_SOCKET)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(self.stderr.try_clone().unwrap());
@@ -432,6 +455,7 @@ fn measure(scratch: &Path) {
         path.exists()
             .then(|| Program::new("Go, the same check", path, &[], exit))
     };
+    let empty = || Program::new("Rust, empty main", lab.scratch.join("empty"), &[], 0);
     let floor = || Program::new("C, six bare reads", lab.scratch.join("six"), &[], 0);
     let dash = || Program::new("dash, six $(cat)", find("dash").unwrap(), &["-c", &cats], 0);
 
@@ -446,7 +470,8 @@ fn measure(scratch: &Path) {
     lab.compare("failing, three wrong, no sysctl.d file", false, &programs);
 
     put("/etc/sysctl.d/90-kubelet.conf", SHIPPED);
-    let mut programs = vec![ours("ours", &[], 0), floor(), sysctl(), applies(), dash()];
+    let mut programs = vec![ours("ours", &[], 0), floor(), sysctl(), applies()];
+    programs.extend([empty(), dash()]);
     programs.extend(go(0));
     let bare = lab.compare(
         "bare: passing, 90-kubelet.conf and no other file",
