@@ -26,9 +26,9 @@ const AS_SERVICE: &str = "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exe
 
 /// What is wrong in the fake /proc/sys, in the order of the table.
 const FINDINGS: [&str; 3] = [
-    "vm.overcommit_memory is 0, kubelet needs 1 (the kernel's default; no file sets it)",
-    "kernel.panic is 0, kubelet needs 10 (the kernel's default; no file sets it)",
-    "kernel.panic_on_oops is 0, kubelet needs 1 (the kernel's default; no file sets it)",
+    "vm.overcommit_memory is 0, kubelet needs 1 (0 is the kernel's default; no file sets it)",
+    "kernel.panic is 0, kubelet needs 10 (0 is the kernel's default; no file sets it)",
+    "kernel.panic_on_oops is 0, kubelet needs 1 (0 is the kernel's default; no file sets it)",
 ];
 
 #[test]
@@ -339,7 +339,7 @@ fn the_status_line() {
     let status = str::from_utf8(&buffer[..length]).unwrap().trim_end();
     assert_eq!(
         status,
-        "STATUS=kubelet not started: vm.overcommit_memory is 0, needs 1 (the kernel's default), and 2 more"
+        "STATUS=kubelet not started: vm.overcommit_memory is 0, needs 1 (0 is the kernel's default), and 2 more"
     );
     // A kubelet that starts has nothing on its Status line.
     socket.set_nonblocking(true).unwrap();

@@ -4,8 +4,17 @@ use crate::boot::sysctl_d::Assignment;
 use crate::boot::{Boot, Origin, Problem, taken};
 use crate::tunable::Tunable;
 
-/// Such as "set to 0 by /etc/sysctl.d/99-custom.conf:3".
+/// Such as "set to 0 by /etc/sysctl.d/99-custom.conf:3", to be put behind what kubelet needs.
 pub(super) fn sentence(origin: &Origin, tunable: &Tunable, actual: i64) -> String {
+    let because = because(origin, tunable, actual);
+    match origin {
+        // Which of the two values is the default has to be told.
+        Origin::Kernel { word: None, .. } => format!("{actual} is {because}"),
+        _ => because,
+    }
+}
+
+fn because(origin: &Origin, tunable: &Tunable, actual: i64) -> String {
     match origin {
         Origin::File(assignment) => format!("set to {actual} by {}", place(assignment)),
         Origin::Kernel { word, unheeded } => {
@@ -77,7 +86,7 @@ impl NextBoot {
                     value,
                     because: match &origin {
                         Origin::File(assignment) => place(assignment),
-                        origin => sentence(origin, tunable, value),
+                        origin => because(origin, tunable, value),
                     },
                     source: short(&origin),
                 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::process::geteuid;
+
 use super::origin::NextBoot;
 use crate::boot::sysctl_d::Assignment;
 use crate::boot::{Boot, taken};
@@ -26,7 +28,8 @@ pub(super) struct Remedy {
 
 /// What mends all that is wrong now or will be after the next boot; each command can be typed as it stands.
 pub(super) fn of(verdict: &Verdict, next: &[NextBoot], boot: &Boot, root: &Path) -> Vec<Remedy> {
-    const MODIFY: &str = "kubelet-tunables --modify";
+    let typist = Typist::who_runs_this();
+    let modify = typist.run("kubelet-tunables --modify");
     let findings = &verdict.findings;
     let is_wrong_now = |finding: &Finding| matches!(finding.outcome, Outcome::Mismatch { .. });
     let wrong_now: Vec<_> = findings
@@ -48,41 +51,75 @@ pub(super) fn of(verdict: &Verdict, next: &[NextBoot], boot: &Boot, root: &Path)
         .map(|(finding, _)| finding.tunable)
         .collect();
     let mut remedies = Vec::new();
-    let mut add = |purpose, command: &str| {
-        remedies.push(Remedy {
-            purpose,
-            command: command.to_string(),
-        });
-    };
+    let mut add = |purpose, command| remedies.push(Remedy { purpose, command });
     match refusal(findings) {
+        Some(io::ErrorKind::PermissionDenied) if typist == Typist::Other => {
+            add("Only root may change them", modify);
+        }
         Some(io::ErrorKind::PermissionDenied) => {
-            add("Only root may change them", &format!("sudo {MODIFY}"));
+            add(
+                "Even root may not change them here, as in a user namespace or under a security module. To mend it from a shell on the host",
+                modify,
+            );
         }
         Some(io::ErrorKind::ReadOnlyFilesystem) => {
             add(
                 "/proc/sys is read-only here, as in a container or a unit with ProtectKernelTunables=. To mend it from a shell on the host",
-                MODIFY,
+                modify,
             );
         }
         _ if wrong_now.is_empty() => {}
-        _ if !lasts || !wrong_later.is_empty() => add("To mend it now", MODIFY),
+        _ if !lasts || !wrong_later.is_empty() => add("To mend it now", modify),
         _ => {
             // systemd-sysctl sets nothing that will be right by the kernel's default or command line.
             let in_files = wrong_now
                 .iter()
                 .all(|(finding, _)| is_asked_for(finding.tunable, boot));
             let command = if in_files {
-                "systemctl restart systemd-sysctl"
+                typist.run("systemctl restart systemd-sysctl")
             } else {
-                MODIFY
+                modify
             };
             add("To mend it now and for good", command);
         }
     }
     if !wrong_later.is_empty() {
-        add("For good", &for_good(&wrong_later, boot, root));
+        add("For good", for_good(&wrong_later, boot, root, typist));
     }
     remedies
+}
+
+/// Who is to type the commands, each of which root alone may run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Typist {
+    Root,
+    Other,
+}
+
+impl Typist {
+    fn who_runs_this() -> Self {
+        if geteuid().is_root() {
+            Self::Root
+        } else {
+            Self::Other
+        }
+    }
+
+    fn run(self, command: &str) -> String {
+        match self {
+            Self::Root => command.to_string(),
+            Self::Other => format!("sudo {command}"),
+        }
+    }
+
+    /// Appends to a file what a command prints.
+    fn append(self, command: &str, file: &str) -> String {
+        match self {
+            Self::Root => format!("{command} >>{file}"),
+            // The shell that opens the file of a `>>` is not root.
+            Self::Other => format!("{command} | sudo tee -a {file} >/dev/null"),
+        }
+    }
 }
 
 /// Whether a line of sysctl.d asks for what kubelet needs.
@@ -102,7 +139,7 @@ fn refusal(findings: &[Finding]) -> Option<io::ErrorKind> {
 }
 
 /// Changes the lines that would win over ours, and sees to the others by a file of our own.
-fn for_good(tunables: &[&Tunable], boot: &Boot, root: &Path) -> String {
+fn for_good(tunables: &[&Tunable], boot: &Boot, root: &Path, typist: Typist) -> String {
     let name = file_name(tunables, boot, root);
     let ours = format!("/etc/sysctl.d/{name}");
     let mut commands = BTreeSet::new();
@@ -113,7 +150,7 @@ fn for_good(tunables: &[&Tunable], boot: &Boot, root: &Path) -> String {
             .or_else(|| in_file(&ours, boot, tunable))
         {
             Some(line) => {
-                commands.insert(change(line, tunable));
+                commands.insert(typist.run(&change(line, tunable)));
             }
             None => missing.push(*tunable),
         }
@@ -123,14 +160,14 @@ fn for_good(tunables: &[&Tunable], boot: &Boot, root: &Path) -> String {
         let is_there = |path: &str| root.join(path.trim_start_matches('/')).exists();
         let our_word = shell_word(Path::new(&ours));
         commands.push(if is_there(SHIPPED) && !is_there(&ours) {
-            format!("cp {SHIPPED} {our_word}")
+            typist.run(&format!("cp {SHIPPED} {our_word}"))
         } else {
             let lines: Vec<_> = missing
                 .iter()
                 .map(|tunable| format!("'{} = {}'", tunable.name, tunable.expected))
                 .collect();
             // The first, empty line ends a last line that has no end.
-            format!("printf '%s\\n' '' {} >>{our_word}", lines.join(" "))
+            typist.append(&format!("printf '%s\\n' '' {}", lines.join(" ")), &our_word)
         });
     }
     commands.join(" && ")
