@@ -1,5 +1,6 @@
 //! Owns the journal's native protocol: entries with fields, and a bound on the time they take.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,36 +13,49 @@ use systemd_journal_logger::JournalLog;
 use super::entry::Entry;
 use crate::background::Background;
 
-/// How far sending came.
+/// Entries on their way. A send blocks for as long as journald does not read.
 #[derive(Debug)]
-pub(super) struct Sent {
-    /// So many entries, from the first, were taken.
-    pub(super) count: usize,
-    /// Why the others were not.
-    pub(super) trouble: Option<anyhow::Error>,
+pub(super) struct Sending {
+    taken: Arc<AtomicUsize>,
+    given_up: Arc<AtomicBool>,
+    work: io::Result<Background<anyhow::Result<()>>>,
 }
 
-/// Sends the entries in order, each with `unit` as the unit it is about, for at most `limit`.
-///
-/// A send blocks for as long as journald does not read. A message that is still blocked then is never delivered.
-pub(super) fn send(entries: &Arc<[Entry]>, unit: Option<String>, limit: Duration) -> Sent {
-    let taken = Arc::new(AtomicUsize::new(0));
-    let given_up = Arc::new(AtomicBool::new(false));
-    let work = Background::start({
-        let (entries, taken, given_up) = (entries.clone(), taken.clone(), given_up.clone());
-        move || send_each(&entries, unit, &taken, &given_up)
-    });
-    let outcome = match work.context("start a thread") {
-        Ok(work) => work.wait(limit).unwrap_or_else(|| {
-            given_up.store(true, Ordering::Relaxed);
-            Err(anyhow!("journald does not read"))
-        }),
-        Err(trouble) => Err(trouble),
-    };
-    let count = taken.load(Ordering::Relaxed);
-    Sent {
-        count,
-        trouble: outcome.err().filter(|_| count < entries.len()),
+impl Sending {
+    /// Begins to send the entries in order, each with `unit` as the unit it is about.
+    pub(super) fn start(entries: &Arc<[Entry]>, unit: Option<String>) -> Self {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let given_up = Arc::new(AtomicBool::new(false));
+        let work = Background::start({
+            let (entries, taken, given_up) = (entries.clone(), taken.clone(), given_up.clone());
+            move || send_each(&entries, unit, &taken, &given_up)
+        });
+        Self {
+            taken,
+            given_up,
+            work,
+        }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be started or journald does not take all of them within `limit`. The entry that is on its way
+    /// then is still taken if journald reads on before this process ends; no further one is sent.
+    pub(super) fn wait(&self, limit: Duration) -> anyhow::Result<()> {
+        match &self.work {
+            Ok(work) => work.wait(limit).unwrap_or_else(|| {
+                self.given_up.store(true, Ordering::Relaxed);
+                Err(anyhow!("journald does not read"))
+            }),
+            Err(error) => Err(anyhow!("start a thread: {error}")),
+        }
+    }
+
+    /// So many entries, from the first, were taken so far.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 }
 

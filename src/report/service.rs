@@ -11,15 +11,16 @@ use libsystemd::daemon::{self, NotifyState};
 use log::Level;
 
 use super::entry::Entry;
+use super::journal::Sending;
 use super::stream::Stream;
-use super::{journal, unit};
+use super::unit;
 use crate::background::Background;
 
 /// How long journald may take for all entries. It stops answering when it is stopped or its disk hangs.
 const JOURNAL_LIMIT: Duration = Duration::from_millis(700);
-/// How long standard error may take after that.
+/// How long standard error may take after both.
 const STDERR_LIMIT: Duration = Duration::from_millis(500);
-/// How long systemd may take for the Status line, which is sent meanwhile.
+/// How long systemd may take for the Status line, which is sent at the same time.
 const STATUS_LIMIT: Duration = Duration::from_millis(1300);
 
 /// Says the entries, to the journal natively if standard error is a stream to it, and sets the unit's Status line.
@@ -27,40 +28,40 @@ const STATUS_LIMIT: Duration = Duration::from_millis(1300);
 /// What the journal did not take goes to standard error, so that nothing is lost and nothing said twice.
 pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, root: &Path) {
     let begun = Instant::now();
-    let notified = status
+    let notifying = status
         .filter(|_| env::var_os("NOTIFY_SOCKET").is_some())
         .map(|status| Background::start(move || notify(status)));
     let entries: Arc<[Entry]> = entries.into();
-    let mut rest = String::new();
-    if journal {
-        let sent = journal::send(&entries, unit::own(root), JOURNAL_LIMIT);
-        rest = lines(&entries[sent.count..], true);
-        if let Some(trouble) = sent.trouble {
-            let _ = writeln!(
-                rest,
-                "<7>The journal did not take this as entries with fields: {trouble:#}"
-            );
-        }
-    } else {
-        rest.push_str(&lines(&entries, false));
+    let sending = journal.then(|| Sending::start(&entries, unit::own(root)));
+    let sent = sending
+        .as_ref()
+        .map_or(Ok(()), |sending| sending.wait(JOURNAL_LIMIT));
+    let notified = notifying.map_or(Ok(()), |work| {
+        let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
+        work.context("start a thread")?
+            .wait(left)
+            .unwrap_or_else(|| Err(anyhow!("no answer in time")))
+    });
+    // Asked as late as can be: what journald takes late is not to be said twice.
+    let taken = sending.map_or(0, |sending| sending.taken());
+    let mut rest = lines(&entries[taken..], journal);
+    if let Err(trouble) = sent
+        && !rest.is_empty()
+    {
+        let _ = writeln!(
+            rest,
+            "<7>The journal did not take this as entries with fields: {trouble:#}"
+        );
+    }
+    if let Err(trouble) = notified {
+        let level = if journal { "<7>" } else { "" };
+        let _ = writeln!(
+            rest,
+            "{level}The Status line of the unit could not be set: {trouble:#}"
+        );
     }
     if !rest.is_empty() {
         Stream::Stderr.print_within(&rest, STDERR_LIMIT);
-    }
-    if let Some(notified) = notified {
-        let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
-        let outcome = match notified.context("start a thread") {
-            Ok(work) => work
-                .wait(left)
-                .unwrap_or_else(|| Err(anyhow!("no answer in time"))),
-            Err(trouble) => Err(trouble),
-        };
-        if let Err(trouble) = outcome {
-            let level = if journal { "<7>" } else { "" };
-            let line =
-                format!("{level}The Status line of the unit could not be set: {trouble:#}\n");
-            Stream::Stderr.print_within(&line, STDERR_LIMIT);
-        }
     }
 }
 
