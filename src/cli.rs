@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::check::Behavior;
 
-/// The command line, by clap.
+/// The command line, as clap reads it.
 #[derive(Debug, Default, PartialEq, Parser)]
 #[command(
     name = "kubelet-tunables",

@@ -14,7 +14,8 @@ const FIRST_READ: usize = 4 << 10;
 ///
 /// # Errors
 ///
-/// The system's. A FIFO in the place of the file is opened and read as an empty file is.
+/// The system's. A FIFO in the place of the file is not waited for: it is read as an empty file is, or refused while
+/// somebody holds it open to write.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     // Without O_NONBLOCK a FIFO would hold up the open for ever.
     OpenOptions::new()

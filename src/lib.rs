@@ -10,8 +10,9 @@
 //! - What it has to say is said on one stream or another; where nobody reads, the exit code still tells.
 //!
 //! The modules depend on each other in one direction: the program on [`cli`], [`kubelet`], [`check`], [`boot`],
-//! [`report`] and [`exit`]; [`report`] on [`check`] and [`boot`]; all on [`tunable`] and [`sysctl`], which know nothing of the
-//! others. Below are reading files and waiting for what may never answer. Logic returns values; only [`report`] speaks.
+//! [`report`] and [`exit`]; [`report`] on [`check`], [`boot`] and [`exit`]; all on [`tunable`] and [`sysctl`], which know
+//! nothing of the others. How files are read and what may never answer is waited for, stands below them all. Logic returns
+//! values; only [`report`] speaks.
 
 mod background;
 pub mod boot;

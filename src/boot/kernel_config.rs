@@ -69,7 +69,7 @@ impl KernelConfig {
             piece.copy_within(whole..filled, 0);
             begun = filled - whole;
             if begun == PIECE {
-                return Err(io::Error::other("it has a line of over 64 KiB"));
+                return Err(io::Error::other("it has a line of 64 KiB or more"));
             }
         }
     }
@@ -108,7 +108,7 @@ pub(super) fn decides(tunable: &Tunable) -> bool {
     matches!(tunable.name, "kernel.panic" | "kernel.panic_on_oops")
 }
 
-/// Does something with a file, unless there is none.
+/// What `work` makes of a file; none where there is no file.
 fn if_there<T>(
     root: &Path,
     path: &str,
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn gives_up_what_is_no_configuration() {
         for (text, why) in [
-            ("=".repeat(PIECE), "it has a line of over 64 KiB"),
+            ("=".repeat(PIECE), "it has a line of 64 KiB or more"),
             (
                 "CONFIG_OPTION=y\n".repeat((4 << 20) / 16 + 1),
                 "it is longer than 4 MiB",

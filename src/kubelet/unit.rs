@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -40,7 +41,8 @@ pub fn command_line(root: &Path, unit: &OsStr) -> anyhow::Result<Vec<OsString>> 
         let path = Path::new("/").join(OsStr::from_bytes(path));
         match file::read(&under(root, &path), FILE_LIMIT, &mut content) {
             Ok(()) => environment.extend(assignments(&content)),
-            Err(_) if may_be_missing => {}
+            // What is too large for us is not so for systemd.
+            Err(error) if may_be_missing && error.kind() != io::ErrorKind::FileTooLarge => {}
             Err(error) => bail!("read {}: {error}", path.display()),
         }
     }

@@ -6,11 +6,14 @@ use crate::tunable::Tunable;
 
 /// Such as "set to 0 by /etc/sysctl.d/99-custom.conf:3", to be put behind what kubelet needs.
 pub(super) fn sentence(origin: &Origin, tunable: &Tunable, actual: i64) -> String {
-    let because = because(origin, tunable, actual);
+    which_default(origin, actual) + &because(origin, tunable, actual)
+}
+
+/// Behind what kubelet needs it has to be told which of the two values is the kernel's default.
+fn which_default(origin: &Origin, actual: i64) -> String {
     match origin {
-        // Which of the two values is the default has to be told.
-        Origin::Kernel { word: None, .. } => format!("{actual} is {because}"),
-        _ => because,
+        Origin::Kernel { word: None, .. } => format!("{actual} is "),
+        _ => String::new(),
     }
 }
 
@@ -46,7 +49,12 @@ fn because(origin: &Origin, tunable: &Tunable, actual: i64) -> String {
     }
 }
 
-/// The same as short as it can be, for a Status line and a journal field.
+/// The same as short as it can be, for the Status line.
+pub(super) fn short_sentence(origin: &Origin, actual: i64) -> Option<String> {
+    short(origin).map(|source| which_default(origin, actual) + &source)
+}
+
+/// Who it was and no more, for a journal field.
 pub(super) fn short(origin: &Origin) -> Option<String> {
     match origin {
         Origin::File(assignment) => Some(place(assignment)),

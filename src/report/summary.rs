@@ -9,7 +9,7 @@ use super::Audience;
 use super::entry::{Entry, Kind};
 use super::origin::{self, NextBoot};
 use super::remedy::{self, Remedy};
-use crate::boot::{Boot, Origin};
+use crate::boot::Boot;
 use crate::check::{Finding, Outcome, Verdict};
 use crate::exit::Exit;
 
@@ -203,13 +203,9 @@ fn status(findings: &[Finding], tally: &Tally, boot: &Boot) -> String {
         match &finding.outcome {
             Outcome::AsExpected | Outcome::Modified { .. } | Outcome::Overruled { .. } => None,
             Outcome::Mismatch { actual } => {
-                let source = match boot.origin(finding.tunable, *actual) {
-                    Origin::Kernel { word: None, .. } => {
-                        format!(" ({actual} is the kernel's default)")
-                    }
-                    origin => origin::short(&origin)
-                        .map_or(String::new(), |source| format!(" ({source})")),
-                };
+                let origin = boot.origin(finding.tunable, *actual);
+                let source = origin::short_sentence(&origin, *actual)
+                    .map_or(String::new(), |source| format!(" ({source})"));
                 Some(format!("{name} is {actual}, needs {needed}{source}"))
             }
             Outcome::Unwritable { actual, .. } => Some(format!(
