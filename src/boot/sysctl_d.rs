@@ -207,14 +207,14 @@ impl SysctlD {
         for (number, end) in ends.enumerate() {
             let line = &content[start..end];
             start = end + 1;
-            if line.len() >= LINE_LIMIT {
-                return;
-            }
             // systemd ends a line at a carriage return and at a NUL too.
             let mut part_start = 0;
             for part_end in memchr2_iter(b'\r', 0, line).chain([line.len()]) {
                 let part = &line[part_start..part_end];
                 part_start = part_end + 1;
+                if part.len() >= LINE_LIMIT {
+                    return;
+                }
                 let Some((name, value)) = parse(part) else {
                     continue;
                 };
@@ -388,12 +388,31 @@ mod tests {
                 .is_some_and(|problem| problem.path == Path::new("/20.conf"))
         );
         assert_eq!(read.assignment(2).map(|it| it.line), None);
+        // What cannot name one of the six costs nothing, and systemd reads on behind it.
+        let others = "net.ipv4.conf.*.forwarding=1\n".repeat(PATTERNS + 1);
+        let read = self::read(&(others + "kernel.panic=1\n"));
+        assert!(read.doubt(2).is_none());
+        assert!(read.assignment(2).is_some());
     }
 
     fn read(content: &str) -> SysctlD {
         let mut read = SysctlD::default();
         read.add_file(Path::new("50.conf"), content.as_bytes());
         read
+    }
+
+    #[test]
+    fn a_line_too_long_ends_the_file_there() {
+        for end in ["\n", "\r", "\0"] {
+            for (length, expected) in [(LINE_LIMIT - 1, "2"), (LINE_LIMIT, "1")] {
+                let long = "x".repeat(length);
+                let read = read(&format!(
+                    "kernel.panic=1{end}#{end}{long}{end}kernel.panic=2{end}"
+                ));
+                let text = read.assignment(2).map(|it| it.text.as_slice());
+                assert_eq!(text, Some(expected.as_bytes()), "{end:?} {length}");
+            }
+        }
     }
 
     #[test]
