@@ -261,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn an_alternative_takes_as_much_as_it_is_long() {
+        let kernel = format!("[{}]", "k".repeat(ALTERNATIVES / 40));
+        let panic = format!("[{}]anic", "p".repeat(ALTERNATIVES / 40));
+        for pattern in [
+            format!("{{{kernel},x}}ernel/{panic}"),
+            format!("{kernel}ernel/{{{panic},x}}"),
+        ] {
+            assert!(matches(pattern.as_bytes(), b"kernel/panic"), "{pattern}");
+        }
+    }
+
+    #[test]
     fn ends_whatever_the_pattern() {
         // Each of these would take hours if every alternative were tried, or every beginning.
         let pairs = "{,}".repeat(300_000);
