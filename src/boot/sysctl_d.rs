@@ -328,9 +328,9 @@ fn might_concern(name: &[u8]) -> bool {
         return true;
     }
     let last = name.iter().rfind(|byte| !is_separator(byte));
-    let mut rows = TUNABLES.iter().map(|tunable| tunable.name.as_bytes());
-    rows.clone().any(|row| row.first() == Some(first))
-        && (glob::is_pattern(name) || rows.any(|row| row.last() == last))
+    let rows = TUNABLES.map(|tunable| tunable.name.as_bytes());
+    rows.map(<[u8]>::first).contains(&Some(first))
+        && (glob::is_pattern(name) || rows.map(<[u8]>::last).contains(&last))
 }
 
 /// The name with slashes: the first separator decides whether dots or slashes separate, and the other is then a part of
