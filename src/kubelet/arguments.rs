@@ -278,10 +278,12 @@ mod tests {
             (vec!["--version=false", P, "--config-dir=/d"], on(P)),
             (vec!["--help=false", P], on(P)),
             (vec!["--help", "-h=false", P], on(P)),
+            (vec!["-h", "--help=false", P], on(P)),
             (vec!["--help=false", P, "--config=/c"], None),
             (vec!["-hv"], None),
             (vec!["--version", "--version=false", P], on(P)),
             (vec!["--version=raw"], None),
+            (vec!["--version=raw", "--version=false", P], on(P)),
             (vec!["--version=v1.36.0", P], on(P)),
             (vec!["--version=no", P], None),
             (vec!["--kubeconfig=/x", "stray"], None),
@@ -307,17 +309,27 @@ mod tests {
     #[test]
     fn the_last_path_counts_and_an_empty_one_is_none() {
         let cases = [
-            (vec!["--config=/a"], Some("/a")),
-            (vec!["--config", "/a"], Some("/a")),
-            (vec!["--config=/a", "--config=b"], Some("b")),
-            (vec!["--config=/a", "--config="], None),
-            (vec!["--config-dir=/d"], None),
+            (vec!["--config=/a"], (Some("/a"), None)),
+            (vec!["--config", "/a"], (Some("/a"), None)),
+            (vec!["--config=/a", "--config=b"], (Some("b"), None)),
+            (vec!["--config=/a", "--config="], (None, None)),
+            (vec!["--config-dir=/d"], (None, Some("/d"))),
+            (
+                vec!["--config-dir=/d", "--config_dir", "e"],
+                (None, Some("e")),
+            ),
+            (vec!["--config-dir=/d", "--config-dir="], (None, None)),
         ];
-        for (words, expected) in cases {
+        for (words, (config, config_dir)) in cases {
             let mut line = vec![OsString::from("kubelet")];
             line.extend(words.iter().map(OsString::from));
-            let config = Arguments::parse(&line).unwrap().config;
-            assert_eq!(config, expected.map(OsString::from), "{words:?}");
+            let arguments = Arguments::parse(&line).unwrap();
+            assert_eq!(arguments.config, config.map(OsString::from), "{words:?}");
+            assert_eq!(
+                arguments.config_dir,
+                config_dir.map(OsString::from),
+                "{words:?}"
+            );
         }
     }
 }

@@ -273,9 +273,8 @@ impl Decoded {
         let (low, high) = (400_000.0, 4_000_000.0);
         let beyond = (f64::from(self.all) - low).clamp(0.0, high - low);
         let allowed = 0.99 - 0.89 * beyond / (high - low);
-        self.by_aliases > 100
-            && self.all > 1000
-            && f64::from(self.by_aliases) / f64::from(self.all) > allowed
+        // yaml.v2 also asks whether more than 100 are by aliases, which follows from these.
+        self.all > 1000 && f64::from(self.by_aliases) / f64::from(self.all) > allowed
     }
 }
 
@@ -524,6 +523,8 @@ mod tests {
             ("JSON, a comma too many", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true,}"#.into(), None),
             ("kind wrongly cased", body.replace("kind", "KIND").replace("apiV", "APIv").into(), on(3)),
             ("kinds by their bytes", format!("{body}Kind: x\n").into(), on(3)),
+            ("a kind by Unicode's cases", format!("{body}\u{212a}ind: x\n").into(), None),
+            ("a version by Unicode's cases", format!("{body}apiVer\u{17f}ion: x\n").into(), None),
             ("versions by their bytes", format!("{body}apiversion: x\n").into(), None),
             ("a kind that is null", format!("Kind: KubeletConfiguration\n{}", body.replace("KubeletC", "~ # C")).into(), on(4)),
             ("a kind that is no string", format!("{body}Kind: [x]\n").into(), None),
@@ -532,8 +533,11 @@ mod tests {
             ("a sequence for a key", format!("{body}? [x]\n: 1\n").into(), None),
             ("a bomb", format!("{body}a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x,".repeat(100), "*a,".repeat(100), "*b,".repeat(100)).into(), None),
             ("many aliases", format!("{body}a: &a [{}]\nb: [{}]\n", "x,".repeat(20), "*a,".repeat(90)).into(), on(3)),
+            ("few aliases behind many nodes", format!("{body}x: [{}]\na: &a z\nb: [{}]\n", "y,".repeat(2000), "*a,".repeat(200)).into(), on(3)),
             ("lines that end by YAML 1.1", format!("{HEAD}x: 1\u{85}y: 2\u{2028}{key}").into(), on(5)),
             ("a byte order mark inside", format!("{body}\u{feff}x: {{y\u{feff}: 1}}\n").into(), on(3)),
+            ("a byte order mark in a comment", format!("{HEAD}# \u{feff}\n{key}").into(), on(4)),
+            ("a byte order mark in the key", format!("{HEAD}\u{feff}{key}").into(), Some(Value::Absent)),
             ("not a mapping", "[protectKernelDefaults]".into(), None),
             ("a scalar", "protectKernelDefaults".into(), None),
             ("broken", format!("{body}x: [\n").into(), None),
@@ -543,9 +547,26 @@ mod tests {
             ("UTF-16, big end first", wide(&format!("\u{feff}{body}"), u16::to_be_bytes), on(3)),
             ("not UTF-8", [body.as_bytes(), b"x: \xff\n"].concat(), None),
             ("deep in blocks", blocks.into(), on(3)),
+            ("as deep as Go goes", format!("{body}x:\n{}1\n", "- ".repeat(DEPTH - 1)).into(), on(3)),
+            ("deeper than Go goes", format!("{body}x:\n{}1\n", "- ".repeat(DEPTH)).into(), None),
         ];
         for (case, content, expected) in cases {
             assert_eq!(outcome(&content), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn tells_what_kubelet_refuses_from_what_we_cannot_read() {
+        let body = format!("{HEAD}protectKernelDefaults: true\n");
+        for broken in [
+            format!("{body}x: [\n"),
+            format!("{body}x: y: z\n"),
+            format!("%YAML 1.1\n{body}"),
+        ] {
+            assert!(
+                matches!(parse(broken.as_bytes()), Err(Refusal::ByKubelet(_))),
+                "{broken}"
+            );
         }
         for outside in [
             "x:\n  y: {z: 1\n}\n",
@@ -620,9 +641,9 @@ mod tests {
             ("[{kind: y}, {kind: y}]", 9),
         ] {
             // Mappings in a sequence are kept with it, too.
-            assert!(anchors(limit / weight - 1, node).is_ok(), "{node}");
+            assert!(anchors(limit / weight, node).is_ok(), "{node}");
             assert!(
-                matches!(anchors(limit / weight + 2, node), Err(Refusal::ByUs(_))),
+                matches!(anchors(limit / weight + 1, node), Err(Refusal::ByUs(_))),
                 "{node}"
             );
         }

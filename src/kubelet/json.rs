@@ -258,8 +258,7 @@ mod tests {
     #[test]
     fn hands_over_the_outermost_members() {
         let mut members = Vec::new();
-        let text =
-            r#"{"a":true,"\u0062":{"x":1,"a":2},"c":["x",{"a":3},"x"],"a":null,"d":"\u0065f"}"#;
+        let text = r#"{"a":true,"\u0062":{"x":1,"a":2},"c":["x",{"a":3},"x"],"a":null,"d":"\u0065f","e":false}"#;
         read(text, |key, value, _| members.push((key.to_string(), value))).unwrap();
         let expected = [
             ("a", Json::Bool(true)),
@@ -267,6 +266,7 @@ mod tests {
             ("c", Json::Other),
             ("a", Json::Null),
             ("d", Json::Text("ef".to_string())),
+            ("e", Json::Bool(false)),
         ];
         assert_eq!(
             members,
