@@ -127,6 +127,7 @@ fn if_there<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunable::TUNABLES;
 
     #[test]
     fn reads_the_two_options() {
@@ -157,6 +158,18 @@ mod tests {
 
     fn parse(text: &str) -> KernelConfig {
         KernelConfig::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn decides_what_its_options_change() {
+        let built = parse("CONFIG_PANIC_TIMEOUT=5\nCONFIG_PANIC_ON_OOPS=y\n");
+        for tunable in &TUNABLES {
+            let changes = built.start_of(tunable) != parse("").start_of(tunable);
+            assert_eq!(decides(tunable), changes, "{}", tunable.name);
+            assert_eq!(parse("").start_of(tunable), tunable.default);
+        }
+        assert_eq!(built.start_of(&TUNABLES[2]), 5);
+        assert_eq!(built.start_of(&TUNABLES[3]), 1);
     }
 
     #[test]
