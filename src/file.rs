@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 /// Bytes asked for at first, which is more than most files have.
-const FIRST_READ: usize = 4 << 10;
+const FIRST_READ: usize = 4096;
 
 /// Opens a file to read.
 ///

@@ -103,8 +103,8 @@ impl ProcSys {
 fn read_at_most(path: &Path, buffer: &mut [u8]) -> Result<usize, (Operation, io::Error)> {
     let mut file = file::open(path).map_err(|source| (Operation::Open, source))?;
     let mut length = 0;
-    while length < buffer.len() {
-        match file::read_some(&mut file, &mut buffer[length..]) {
+    while let room @ [_, ..] = &mut buffer[length..] {
+        match file::read_some(&mut file, room) {
             Ok(0) => break,
             Ok(count) => length += count,
             Err(source) => return Err((Operation::Read, source)),
