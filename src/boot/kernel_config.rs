@@ -185,12 +185,13 @@ mod tests {
 
     #[test]
     fn gives_up_what_is_no_configuration() {
+        let full = "CONFIG_OPTION=y\n".repeat((4 << 20) / 16);
+        assert_eq!(parse(&full), KernelConfig::default());
+        let long = format!("\n{}\nCONFIG_PANIC_TIMEOUT=5\n", "#".repeat(PIECE - 1));
+        assert_eq!(parse(&long).panic_timeout, Some(5));
         for (text, why) in [
             ("=".repeat(PIECE), "it has a line of 64 KiB or more"),
-            (
-                "CONFIG_OPTION=y\n".repeat((4 << 20) / 16 + 1),
-                "it is longer than 4 MiB",
-            ),
+            (full + "\n", "it is longer than 4 MiB"),
         ] {
             let error = KernelConfig::parse(text.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), why);

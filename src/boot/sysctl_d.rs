@@ -440,13 +440,15 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_folder_or_to_nothing_is_no_problem() {
+    fn what_is_no_file_or_no_folder_is_no_problem() {
         let root = std::env::temp_dir().join(format!("kubelet-tunables-d-{}", std::process::id()));
         let folder = root.join("etc/sysctl.d");
         fs::create_dir_all(&folder).unwrap();
         for (name, target) in [("10.conf", "."), ("20.conf", "nowhere")] {
             std::os::unix::fs::symlink(target, folder.join(name)).unwrap();
         }
+        fs::create_dir(root.join("run")).unwrap();
+        fs::write(root.join("run/sysctl.d"), "kernel.panic=1\n").unwrap();
         let read = SysctlD::read(&root);
         fs::remove_dir_all(root).unwrap();
         assert!(read.doubt(2).is_none(), "{:?}", read.problems);
