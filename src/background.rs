@@ -30,3 +30,17 @@ impl<T: Send + 'static> Background<T> {
         self.0.recv_timeout(limit).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_for_what_ends_and_not_for_ever() {
+        let work = Background::start(|| 7).unwrap();
+        assert_eq!(work.wait(Duration::from_secs(60)), Some(7));
+        let (_open, never) = mpsc::channel::<()>();
+        let work = Background::start(move || never.recv()).unwrap();
+        assert_eq!(work.wait(Duration::from_millis(1)), None);
+    }
+}

@@ -95,4 +95,20 @@ mod tests {
         }
         std::fs::remove_file(path).unwrap();
     }
+
+    #[test]
+    fn reads_on_after_a_signal_only() {
+        /// A file whose reads fail like this, the last first, before there is a byte.
+        struct Failing(Vec<io::ErrorKind>);
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                self.0.pop().map_or(Ok(1), |kind| Err(kind.into()))
+            }
+        }
+        let read = |kinds: &[_]| read_some(&mut Failing(kinds.to_vec()), &mut [0]);
+        let signal = io::ErrorKind::Interrupted;
+        assert_eq!(read(&[signal, signal]).unwrap(), 1);
+        let refused = io::ErrorKind::PermissionDenied;
+        assert_eq!(read(&[refused, signal]).unwrap_err().kind(), refused);
+    }
 }
