@@ -77,6 +77,7 @@ fn as_kubelet(command_line: &[OsString], root: &Path) -> Result<(Behavior, Strin
             Behavior::Error,
             format!("whether protectKernelDefaults is on is not known ({why})"),
         )),
+        Protection::NotThereYet(path) => Err(format!("{} does not exist", path.display())),
         Protection::Fails(why) => Err(why),
     }
 }
