@@ -1,4 +1,4 @@
-//! Owns sysctl.d(5) as systemd-sysctl reads it: which line of which file sets each of the six.
+//! Reads sysctl.d(5) as systemd-sysctl does: which line of which file sets each of the six.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -47,6 +47,8 @@ pub struct Assignment {
     pub text: Vec<u8>,
     /// The line names the tunable itself and not a pattern.
     pub explicit: bool,
+    /// A line before it in the same file that sets the same tunable and does not count, counted from 1.
+    pub overridden: Option<usize>,
 }
 
 /// All lines that concern the six, in the order in which systemd-sysctl applies them.
@@ -235,6 +237,7 @@ impl SysctlD {
                             line: number + 1,
                             text: value.unwrap_or_default().to_vec(),
                             explicit,
+                            overridden: None,
                         },
                         exclusion: value.is_none(),
                         rows,
@@ -246,7 +249,7 @@ impl SysctlD {
 
     /// A later line of the same name replaces the earlier one, and takes the last place in the order unless it says the
     /// same.
-    fn add_option(&mut self, option: Setting) {
+    fn add_option(&mut self, mut option: Setting) {
         match self
             .options
             .iter_mut()
@@ -258,7 +261,10 @@ impl SysctlD {
             {
                 *known = option;
             }
-            Some(_) => {
+            Some(known) => {
+                if known.assignment.path == option.assignment.path {
+                    option.assignment.overridden = Some(known.assignment.line);
+                }
                 self.options.retain(|known| known.key != option.key);
                 self.options.push(option);
             }
@@ -316,6 +322,13 @@ fn parse(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     };
     let name = strip(name.strip_prefix(b"-").unwrap_or(name));
     might_concern(name).then_some((name, value))
+}
+
+/// Whether a line assigns the tunable of this dotted name.
+pub(super) fn names(line: &[u8], name: &str) -> bool {
+    parse(line).is_some_and(|(key, value)| {
+        value.is_some() && normalise(key) == name.replace('.', "/").as_bytes()
+    })
 }
 
 /// Tells most names of other tunables apart by their first and last letters, without making anything of them.

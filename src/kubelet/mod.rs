@@ -3,8 +3,6 @@
 pub mod arguments;
 pub mod config;
 mod json;
-pub mod unit;
-pub mod words;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,8 +16,6 @@ use rustix::io::Errno;
 use crate::file;
 use arguments::Arguments;
 use config::{Refusal, Value};
-
-pub use words::expand;
 
 /// Bytes read of one file at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
