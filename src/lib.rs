@@ -21,6 +21,7 @@ pub mod cli;
 pub mod exit;
 mod file;
 pub mod kubelet;
+pub mod persist;
 pub mod report;
 pub mod sysctl;
 pub mod tunable;
