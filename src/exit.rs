@@ -64,6 +64,9 @@ impl Exit {
 
     /// What follows from a look: non-zero exactly when kubelet is known to die of a tunable, but for what was asked for.
     pub fn of(look: &Look) -> Self {
+        if look.is_not_lasting() {
+            return Self::NoPermission;
+        }
         if look.is_beside_the_point() {
             return Self::Success;
         }

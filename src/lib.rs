@@ -25,6 +25,7 @@ pub mod exit;
 mod file;
 pub mod kubelet;
 pub mod look;
+pub mod persist;
 pub mod report;
 pub mod sysctl;
 pub mod told;

@@ -7,6 +7,7 @@ use crate::boot::{Boot, Origin, Problem, Suspect};
 use crate::check::{Finding, Findings};
 use crate::file;
 use crate::kubelet::{Kubelet, Protection};
+use crate::persist::PersistError;
 use crate::tunable::TUNABLES;
 
 /// What is to follow from a wrong tunable.
@@ -162,12 +163,10 @@ pub enum Note {
     OptionsInUnit(String),
     /// By hand: the check does not run in this unit.
     NotInUnit(String),
-    /// A file that makes the values permanent was written.
-    Persisted(PathBuf),
-    /// It was not needed, as the next boot sets all six right.
-    NotPersisted,
+    /// The file that makes the values permanent was written; none was needed if the next boot sets all six right.
+    Persisted(Option<PathBuf>),
     /// It could not be written, and why.
-    PersistFailed(String),
+    NotPersisted(PersistError),
 }
 
 /// One look at a node.
@@ -239,6 +238,14 @@ impl<'a> Look<'a> {
             NextBoot::Unknown(problem) => Some(problem),
             NextBoot::Right | NextBoot::Wrong { .. } => None,
         })
+    }
+
+    /// Whether the values were to be made permanent, and are not.
+    pub fn is_not_lasting(&self) -> bool {
+        let mut notes = self.notes.iter();
+        let mut sights = self.sights.iter();
+        notes.any(|note| matches!(note, Note::Persisted(_) | Note::NotPersisted(_)))
+            && sights.any(|sight| !matches!(sight.next, NextBoot::Right))
     }
 
     /// Whether kubelet's configuration is merely not there yet, as before `kubeadm join`.

@@ -1,7 +1,6 @@
 //! Wires arguments, what kubelet was told, the look, the report and the exit code.
 
 use std::env;
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use kubelet_tunables::check::{check, correct};
 use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
 use kubelet_tunables::look::{Look, Mode, Note, Told, is_in_doubt};
+use kubelet_tunables::persist::persist;
 use kubelet_tunables::report::{Audience, Stream, say};
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
@@ -48,7 +48,7 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     }
     let proc_sys = ProcSys::new(root);
     let mut findings = check(&proc_sys);
-    let boot = Boot::new(root);
+    let mut boot = Boot::new(root);
     // A unit that a person names is asked in any case, for it may not be there.
     let asks = (is_person && cli.unit().is_some()) || is_in_doubt(&findings, &boot);
     let is_something_to_say = asks || !notes.is_empty();
@@ -70,6 +70,14 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     };
     if mode == Mode::Modify {
         correct(&proc_sys, &mut findings);
+    }
+    if cli.persist() {
+        notes.push(match persist(root) {
+            Ok(persisted) => Note::Persisted(persisted.file),
+            Err(error) => Note::NotPersisted(error),
+        });
+        // The files are read anew, with ours among them.
+        boot = Boot::new(root);
     }
     let mut look = Look::new(mode, asked.told, findings, &boot, root);
     look.notes = notes;

@@ -7,6 +7,7 @@ mod suspect;
 pub mod sysctl_d;
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -91,6 +92,7 @@ pub enum WhyUnheeded {
 #[derive(Debug)]
 pub struct Boot {
     root: PathBuf,
+    ignored: Vec<PathBuf>,
     sysctl_d: OnceCell<SysctlD>,
     cmdline: OnceCell<Result<Vec<u8>, Problem>>,
     kernel_config: OnceCell<Result<KernelConfig, Problem>>,
@@ -99,8 +101,14 @@ pub struct Boot {
 impl Boot {
     /// The files below `root`. Each is read when an answer hangs on it; what cannot be read is a [`Problem`], never a failure.
     pub fn new(root: &Path) -> Self {
+        Self::without(root, Vec::new())
+    }
+
+    /// The same as if these files and folders of sysctl.d, such as `run/sysctl.d`, were not there.
+    pub fn without(root: &Path, ignored: Vec<PathBuf>) -> Self {
         Self {
             root: root.to_path_buf(),
+            ignored,
             sysctl_d: OnceCell::new(),
             cmdline: OnceCell::new(),
             kernel_config: OnceCell::new(),
@@ -115,6 +123,17 @@ impl Boot {
     /// The place in a file that would have the last word even if a file of this name in /etc/sysctl.d set the tunable.
     pub fn beats(&self, file_name: &str, tunable: &Tunable) -> Option<&Assignment> {
         self.sysctl_d().beats(file_name, row(tunable))
+    }
+
+    /// The file that a file of ours has to be read after to have the last word on all six: the last one that sets one of
+    /// them by its name, and not as kubelet needs it, or that could not be read.
+    pub fn last_obstacle(&self) -> Option<&Path> {
+        self.sysctl_d().last_obstacle()
+    }
+
+    /// Whether a folder of sysctl.d has a file, link or folder of this name.
+    pub fn has_file(&self, file_name: &OsStr) -> bool {
+        SysctlD::has_file(&self.root, &self.ignored, file_name)
     }
 
     /// What the kernel starts this tunable with, or the file that keeps it from being known.
@@ -224,7 +243,8 @@ impl Boot {
     }
 
     fn sysctl_d(&self) -> &SysctlD {
-        self.sysctl_d.get_or_init(|| SysctlD::read(&self.root))
+        self.sysctl_d
+            .get_or_init(|| SysctlD::read(&self.root, &self.ignored))
     }
 
     fn cmdline(&self) -> &Result<Vec<u8>, Problem> {

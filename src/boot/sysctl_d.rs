@@ -6,14 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, lstat, openat};
 use rustix::io::Errno;
 
-use super::{FILE_LIMIT, Problem, glob};
+use super::{FILE_LIMIT, Problem, glob, taken};
 use crate::file;
 use crate::tunable::TUNABLES;
 
@@ -73,11 +73,11 @@ struct Setting {
 }
 
 impl SysctlD {
-    /// Reads all files below `root`.
-    pub(super) fn read(root: &Path) -> Self {
+    /// Reads all files below `root` but the `ignored`.
+    pub(super) fn read(root: &Path, ignored: &[PathBuf]) -> Self {
         let mut all = Self::default();
         let mut buffer = Vec::new();
-        for (file_name, (folder, kind)) in all.list(root) {
+        for (file_name, (folder, kind)) in all.list(root, ignored) {
             if kind.is_dir() {
                 continue;
             }
@@ -115,6 +115,27 @@ impl SysctlD {
         later.then_some(&winner.assignment)
     }
 
+    /// The last file that sets a row by its name, and not as kubelet needs it, or that could not be read.
+    pub(super) fn last_obstacle(&self) -> Option<&Path> {
+        let wrong = TUNABLES.iter().enumerate().filter_map(|(row, tunable)| {
+            let winner = self.winner(row)?;
+            let right = taken(tunable, &winner.assignment.text) == Some(tunable.expected);
+            (winner.assignment.explicit && !right).then_some(&*winner.assignment.path)
+        });
+        let unread = self
+            .problems
+            .iter()
+            // A folder has no name here, and is not read in any order.
+            .filter(|(file_name, _)| !file_name.is_empty())
+            .map(|(_, problem)| problem.path.as_path());
+        wrong.chain(unread).max_by_key(|path| path.file_name())
+    }
+
+    /// Whether a folder below `root` has a file of this name, whatever it is, beside the `ignored`.
+    pub(super) fn has_file(root: &Path, ignored: &[PathBuf], file_name: &OsStr) -> bool {
+        Self::default().list(root, ignored).contains_key(file_name)
+    }
+
     /// The first file that could not be read and is read after the winning line.
     pub(super) fn doubt(&self, row: usize) -> Option<&Problem> {
         let winner = self.winner(row).filter(|winner| winner.assignment.explicit);
@@ -142,12 +163,12 @@ impl SysctlD {
     }
 
     /// The files in the order in which they are read, which is that of their names whatever the folder.
-    fn list(&mut self, root: &Path) -> Files {
+    fn list(&mut self, root: &Path, ignored: &[PathBuf]) -> Files {
         let mut files = Files::new();
         let split =
             lstat(root.join("lib")).is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
         for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
-            if let Err(error) = self.list_folder(root, folder, &mut files) {
+            if let Err(error) = self.list_folder(root, folder, ignored, &mut files) {
                 self.add_problem(OsString::new(), Path::new(folder), error.into());
             }
         }
@@ -159,8 +180,13 @@ impl SysctlD {
         &mut self,
         root: &Path,
         folder: &'static str,
+        ignored: &[PathBuf],
         files: &mut Files,
     ) -> Result<(), Errno> {
+        let is_ignored = |path: &Path| ignored.iter().any(|ignored| ignored == path);
+        if is_ignored(Path::new(folder)) {
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = match openat(CWD, root.join(folder), flags, Mode::empty()) {
             Ok(open) => open,
@@ -177,7 +203,10 @@ impl SysctlD {
                 Err(error) => return Err(error),
             };
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if !is_configuration(name) || files.contains_key(name) {
+            if !is_configuration(name)
+                || files.contains_key(name)
+                || (!ignored.is_empty() && is_ignored(&Path::new(folder).join(name)))
+            {
                 continue;
             }
             let kind = match entry.file_type() {
@@ -462,7 +491,7 @@ mod tests {
         }
         fs::create_dir(root.join("run")).unwrap();
         fs::write(root.join("run/sysctl.d"), "kernel.panic=1\n").unwrap();
-        let read = SysctlD::read(&root);
+        let read = SysctlD::read(&root, &[]);
         fs::remove_dir_all(root).unwrap();
         assert!(read.doubt(2).is_none(), "{:?}", read.problems);
     }

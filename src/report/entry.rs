@@ -97,9 +97,9 @@ impl Entry {
 
     fn note(note: &Note) -> Self {
         let level = match note {
-            Note::OptionsNotUnderstood { .. } | Note::PersistFailed(_) => Level::Error,
+            Note::OptionsNotUnderstood { .. } | Note::NotPersisted(_) => Level::Error,
             Note::VariableMisspelt(_) | Note::NotInUnit(_) => Level::Warn,
-            Note::OptionsInUnit(_) | Note::Persisted(_) | Note::NotPersisted => Level::Info,
+            Note::OptionsInUnit(_) | Note::Persisted(_) => Level::Info,
         };
         Self::bare(Kind::Usage, level, words::note(note))
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 
 use super::Audience;
 use crate::boot::sysctl_d::Assignment;
@@ -10,6 +11,7 @@ use crate::check::Finding;
 use crate::exit::Exit;
 use crate::kubelet::{Ground, Protection};
 use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Told};
+use crate::persist::{self, PersistError};
 use crate::sysctl::{Operation, SysctlError};
 
 /// Characters of a Status line at the most; `systemctl status` cuts what exceeds the terminal.
@@ -180,7 +182,7 @@ pub(super) fn source(origin: &Origin) -> Option<String> {
 }
 
 fn place(line: &Assignment) -> String {
-    format!("{}:{}", plain(&line.path.to_string_lossy()), line.line)
+    format!("{}:{}", plain_path(&line.path), line.line)
 }
 
 fn overridden(line: &Assignment) -> String {
@@ -202,7 +204,7 @@ fn asks(line: &Assignment) -> String {
 fn unread(problem: &Problem) -> String {
     format!(
         "{} could not be read: {}",
-        plain(&problem.path.to_string_lossy()),
+        plain_path(&problem.path),
         io_error(&problem.error)
     )
 }
@@ -255,6 +257,32 @@ pub(super) fn sysctl_error(error: &SysctlError) -> String {
                 "{} does not keep the {written} written to it",
                 path.display()
             )
+        }
+    }
+}
+
+/// Why the values could not be made permanent.
+fn persist_error(error: &PersistError) -> String {
+    use persist::Operation;
+    match error {
+        PersistError::Io {
+            operation,
+            path,
+            source,
+        } => {
+            let (path, source) = (plain_path(path), io_error(source));
+            match operation {
+                Operation::Open => format!("open {path}: {source}"),
+                Operation::List => format!("list {path}: {source}"),
+                Operation::Create => format!("create {path}: {source}"),
+                Operation::Write => format!("write {path}: {source}"),
+                Operation::Rename => format!("rename a temporary file to {path}: {source}"),
+                Operation::Remove => format!("remove {path}: {source}"),
+                Operation::Sync => format!("write {path} to the disk: {source}"),
+            }
+        }
+        PersistError::NoName { last } => {
+            format!("no file can be read after {}", plain_path(last))
         }
     }
 }
@@ -446,9 +474,13 @@ pub(super) fn note(note: &Note) -> String {
             format!("The check in the unit has the options {}", plain(options))
         }
         Note::NotInUnit(unit) => format!("The check does not run in {}", plain(unit)),
-        Note::Persisted(path) => format!("{} is written", path.display()),
-        Note::NotPersisted => "No file is written: the next boot sets all values right".to_string(),
-        Note::PersistFailed(why) => format!("The values will not last: {}", plain(why)),
+        Note::Persisted(Some(path)) => format!("{} is written", plain_path(path)),
+        Note::Persisted(None) => {
+            "No file is written: the next boot sets all values right without one".to_string()
+        }
+        Note::NotPersisted(error) => {
+            format!("The values are not permanent: {}", persist_error(error))
+        }
     }
 }
 
@@ -500,6 +532,10 @@ fn not_started(reason: &str, rest: &str) -> String {
     format!("{BEGINNING}{cut}...{rest}")
 }
 
+fn plain_path(path: &Path) -> String {
+    plain(&path.to_string_lossy())
+}
+
 /// The text without what could move a cursor or break a line.
 pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -515,8 +551,6 @@ pub(super) fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::boot::{Boot, KernelStart};
     use crate::look::tests::{finding as found, kubelet, look};
