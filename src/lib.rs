@@ -24,3 +24,4 @@ pub mod kubelet;
 pub mod report;
 pub mod sysctl;
 pub mod tunable;
+pub mod unit;
