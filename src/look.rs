@@ -159,8 +159,8 @@ pub enum Note {
     },
     /// A variable of the environment is nearly the one that holds the check's options.
     VariableMisspelt(String),
-    /// By hand: the options that the check has in the unit.
-    OptionsInUnit(String),
+    /// By hand: the option that the check has in the unit.
+    OptionInUnit(&'static str),
     /// By hand: the check does not run in this unit.
     NotInUnit(String),
     /// The file that makes the values permanent was written; none was needed if the next boot sets all six right.

@@ -99,7 +99,7 @@ impl Entry {
         let level = match note {
             Note::OptionsNotUnderstood { .. } | Note::NotPersisted(_) => Level::Error,
             Note::VariableMisspelt(_) | Note::NotInUnit(_) => Level::Warn,
-            Note::OptionsInUnit(_) | Note::Persisted(_) => Level::Info,
+            Note::OptionInUnit(_) | Note::Persisted(_) => Level::Info,
         };
         Self::bare(Kind::Usage, level, words::note(note))
     }

@@ -470,8 +470,8 @@ pub(super) fn note(note: &Note) -> String {
             "The variable {} is ignored. Do you mean KUBELET_TUNABLES_ARGS?",
             plain(name)
         ),
-        Note::OptionsInUnit(options) => {
-            format!("The check in the unit has the options {}", plain(options))
+        Note::OptionInUnit(option) => {
+            format!("The check in the unit has the option {option} (KUBELET_TUNABLES_ARGS)")
         }
         Note::NotInUnit(unit) => format!("The check does not run in {}", plain(unit)),
         Note::Persisted(Some(path)) => format!("{} is written", plain_path(path)),
