@@ -27,6 +27,7 @@ pub mod kubelet;
 pub mod look;
 pub mod persist;
 pub mod report;
+pub mod root;
 pub mod sysctl;
 pub mod told;
 pub mod tunable;

@@ -1,13 +1,16 @@
 //! Takes one look at a node, as plain data: what each tunable is, who set it, what the next boot makes of it, what kubelet
 //! is about to do, and what follows. Every format of the report is made of this, and so is the exit code.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::boot::{Boot, Origin, Problem, Suspect};
+use crate::boot::{Basis, Boot, Origin, Problem, Suspect};
 use crate::check::{Finding, Findings};
 use crate::file;
 use crate::kubelet::{Kubelet, Protection};
 use crate::persist::PersistError;
+use crate::root::Root;
+use crate::sysctl::{Operation, SysctlError};
 use crate::tunable::TUNABLES;
 
 /// What is to follow from a wrong tunable.
@@ -182,8 +185,44 @@ pub struct Look<'a> {
     pub may_give_up: bool,
     /// What its user should know of the check itself.
     pub notes: Vec<Note>,
+    /// The image that was looked at in the place of a machine: what is now is then what its first boot will set.
+    pub image: Option<Image>,
     /// The six, in the order of the table.
     pub sights: [Sight<'a>; TUNABLES.len()],
+}
+
+/// A file system tree that is not booted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it tells of the kernel that it will boot.
+    pub basis: Basis,
+}
+
+/// What the first boot of an image will make of the six. What cannot be foretold could not be read.
+pub fn foretell(boot: &Boot) -> Findings {
+    TUNABLES.each_ref().map(|tunable| Finding {
+        tunable,
+        now: match (boot.forecast(tunable), boot.doubt(tunable)) {
+            (Some(value), _) => Ok(value),
+            (None, Some(problem)) => Err(unread(problem)),
+            (None, None) => Ok(tunable.default),
+        },
+        was: None,
+        refused: None,
+    })
+}
+
+fn unread(Problem { path, error }: &Problem) -> SysctlError {
+    SysctlError::Io {
+        operation: Operation::Read,
+        path: path.clone(),
+        source: match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        },
+    }
 }
 
 /// Whether something hangs on what kubelet was told: a tunable is wrong now, or may be after the next boot.
@@ -209,8 +248,30 @@ impl<'a> Look<'a> {
             unit: None,
             may_give_up: false,
             notes: Vec::new(),
+            image: None,
             sights,
         }
+    }
+
+    /// Puts together what was foretold of an image.
+    pub fn of_image(mode: Mode, told: Told, findings: Findings, boot: &'a Boot, root: &Root) -> Self {
+        let mut look = Self {
+            image: Some(Image {
+                path: root.path().to_path_buf(),
+                basis: boot.basis(),
+            }),
+            ..Self::new(mode, told, findings, boot, root.path())
+        };
+        let is_overwritten = look.told.stance() == Stance::Overwrites && mode != Mode::Strict;
+        for sight in &mut look.sights {
+            // Nothing has changed it since a boot.
+            sight.suspects.clear();
+            // Whatever the boot sets, kubelet sets it right.
+            if is_overwritten && sight.outcome == Outcome::Unreadable {
+                sight.outcome = Outcome::Right;
+            }
+        }
+        look
     }
 
     /// How many tunables ended in which way.
@@ -231,7 +292,9 @@ impl<'a> Look<'a> {
 
     /// The first file that keeps the next boot of a tunable from being known, where that matters.
     pub fn doubt(&self) -> Option<&Problem> {
-        if self.told.stance() != Stance::Dies && self.mode != Mode::Strict {
+        let matters = self.told.stance() == Stance::Dies || self.mode == Mode::Strict;
+        // Of an image, a finding says so.
+        if !matters || self.image.is_some() {
             return None;
         }
         self.sights.iter().find_map(|sight| match sight.next {
@@ -469,7 +532,7 @@ pub(crate) mod tests {
             ("unreadable", &unreadable, Strict, [74; 8]),
             ("corrected", &corrected, Modify, [0; 8]),
         ];
-        let boot = Boot::new(Path::new("/nonexistent"));
+        let boot = Boot::new(&Root::machine(Path::new("/nonexistent")));
         for (name, found, mode, codes) in found {
             for ((who, told), code) in told.iter().zip(codes) {
                 let look = look(mode, told(), found(), &boot);

@@ -12,6 +12,7 @@ use kubelet_tunables::exit::Exit;
 use kubelet_tunables::look::{Look, Mode, Note, Told, is_in_doubt};
 use kubelet_tunables::persist::persist;
 use kubelet_tunables::report::{Audience, Stream, say};
+use kubelet_tunables::root::Root;
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
 use kubelet_tunables::unit;
@@ -48,7 +49,8 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     }
     let proc_sys = ProcSys::new(root);
     let mut findings = check(&proc_sys);
-    let mut boot = Boot::new(root);
+    let files = Root::machine(root);
+    let mut boot = Boot::new(&files);
     // A unit that a person names is asked in any case, for it may not be there.
     let asks = (is_person && cli.unit().is_some()) || is_in_doubt(&findings, &boot);
     let is_something_to_say = asks || !notes.is_empty();
@@ -72,12 +74,12 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
         correct(&proc_sys, &mut findings);
     }
     if cli.persist() {
-        notes.push(match persist(root) {
+        notes.push(match persist(&files) {
             Ok(persisted) => Note::Persisted(persisted.file),
             Err(error) => Note::NotPersisted(error),
         });
         // The files are read anew, with ours among them.
-        boot = Boot::new(root);
+        boot = Boot::new(&files);
     }
     let mut look = Look::new(mode, asked.told, findings, &boot, root);
     look.notes = notes;

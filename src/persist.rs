@@ -9,12 +9,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
-use rustix::fs::{fchmod, mkdirat, openat, openat2, renameat, renameat_with, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{fchmod, mkdirat, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::boot::Boot;
 use crate::file;
+use crate::root::Root;
 use crate::tunable::TUNABLES;
 
 /// The folder of the administrator's files, which win over files of the same name elsewhere.
@@ -55,7 +56,7 @@ pub struct Persisted {
 ///
 /// When the system refuses a step, or no file name sorts behind all files that win. Unless the step came after the
 /// renaming, /etc/sysctl.d has the files that it had before.
-pub fn persist(root: &Path) -> Result<Persisted, PersistError> {
+pub fn persist(root: &Root) -> Result<Persisted, PersistError> {
     if views(root, &[]).iter().all(is_right) {
         return Ok(Persisted {
             file: None,
@@ -83,7 +84,7 @@ pub fn persist(root: &Path) -> Result<Persisted, PersistError> {
 }
 
 /// The next boot without our files, with /run/sysctl.d as it is now and with nothing in it.
-fn views(root: &Path, ours: &[OsString]) -> [Boot; 2] {
+fn views(root: &Root, ours: &[OsString]) -> [Boot; 2] {
     let mut ignored: Vec<_> = ours
         .iter()
         .map(|name| Path::new(FOLDER).join(name))
@@ -178,18 +179,18 @@ struct Folder {
 
 impl Folder {
     /// Opens it, and makes it where it is missing.
-    fn open(root: &Path) -> Result<Self, PersistError> {
-        let path = root.join(FOLDER);
-        let open = match open_below(root, FOLDER) {
+    fn open(root: &Root) -> Result<Self, PersistError> {
+        let path = root.path().join(FOLDER);
+        let open = match root.open_folder(FOLDER) {
             Err(Errno::NOENT) => Self::make(root)?,
             open => open.map_err(failed(Operation::Open, &path))?,
         };
         Ok(Self { path, open })
     }
 
-    fn make(root: &Path) -> Result<OwnedFd, PersistError> {
-        let (parent, path) = (root.join("etc"), root.join(FOLDER));
-        let etc = open_below(root, "etc").map_err(failed(Operation::Open, &parent))?;
+    fn make(root: &Root) -> Result<OwnedFd, PersistError> {
+        let (parent, path) = (root.path().join("etc"), root.path().join(FOLDER));
+        let etc = root.open_folder("etc").map_err(failed(Operation::Open, &parent))?;
         let made = match retry_on_intr(|| mkdirat(&etc, "sysctl.d", FOLDER_MODE)) {
             // A link that leads nowhere, or somebody else has just made the folder.
             Err(Errno::EXIST) => false,
@@ -197,7 +198,9 @@ impl Folder {
                 .map(|()| true)
                 .map_err(failed(Operation::Create, &path))?,
         };
-        let open = open_below(root, FOLDER).map_err(failed(Operation::Open, &path))?;
+        let open = root
+            .open_folder(FOLDER)
+            .map_err(failed(Operation::Open, &path))?;
         if made {
             // The umask may have taken rights away.
             fchmod(&open, FOLDER_MODE).map_err(failed(Operation::Create, &path))?;
@@ -230,10 +233,12 @@ impl Folder {
 
     /// Reads a regular file. One that cannot be read is none of ours.
     fn read(&self, name: &OsStr) -> io::Result<Vec<u8>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(openat(&self.open, name, flags, Mode::empty())?);
         let mut content = Vec::new();
-        if file.metadata()?.is_file() {
+        // Opening a device can have an effect.
+        let stat = statat(&self.open, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode).is_file() {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = File::from(openat(&self.open, name, flags, Mode::empty())?);
             file::read_to_end(&file, LIMIT, &mut content)?;
         }
         Ok(content)
@@ -303,28 +308,6 @@ fn sync(folder: &OwnedFd) -> Result<(), Errno> {
         Err(Errno::INVAL) => Ok(()),
         outcome => outcome,
     }
-}
-
-/// Opens a folder, which is below `root` wherever the links in its path lead.
-fn open_below(root: &Path, path: &str) -> Result<OwnedFd, Errno> {
-    /// So often a path with `..` is looked up while something is renamed elsewhere (openat2(2), `EAGAIN`).
-    const ATTEMPTS: usize = 16;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let plain = |path: &Path| retry_on_intr(|| openat(CWD, path, flags, Mode::empty()));
-    // No link leads out of the machine's own root, so this works where openat2 is missing or forbidden.
-    if root == Path::new("/") {
-        return plain(&root.join(path));
-    }
-    let root = plain(root)?;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let mut outcome = Err(Errno::AGAIN);
-    for _ in 0..ATTEMPTS {
-        outcome = openat2(&root, path, flags, Mode::empty(), resolve);
-        if !matches!(outcome, Err(Errno::AGAIN | Errno::INTR)) {
-            break;
-        }
-    }
-    outcome
 }
 
 /// What was being done when it failed.
@@ -407,6 +390,14 @@ mod tests {
                 }
             }
             Self(root)
+        }
+
+        fn machine(&self) -> Root {
+            Root::machine(&self.0)
+        }
+
+        fn image(&self) -> Root {
+            Root::image(&self.0).unwrap()
         }
 
         /// All files, links and folders, by path, with what they hold.
@@ -522,15 +513,15 @@ mod tests {
             for old in removed.split_whitespace() {
                 expected.remove(&in_folder(old));
             }
-            let outcome = persist(&tree.0).unwrap_or_else(|error| panic!("{case}: {error:?}"));
+            let outcome = persist(&tree.machine()).unwrap_or_else(|error| panic!("{case}: {error:?}"));
             let said = Persisted {
                 file: (!file.is_empty()).then(|| path(file)),
                 removed: removed.split_whitespace().map(path).collect(),
             };
             assert_eq!(outcome, said, "{case}");
             assert_eq!(tree.files(), expected, "{case}");
-            assert!(views(&tree.0, &[]).iter().all(is_right), "{case}");
-            assert_eq!(persist(&tree.0).unwrap().file, None, "{case}: again");
+            assert!(views(&tree.machine(), &[]).iter().all(is_right), "{case}");
+            assert_eq!(persist(&tree.machine()).unwrap().file, None, "{case}: again");
         }
     }
 
@@ -545,7 +536,7 @@ mod tests {
         ] {
             let tree = Tree::new("cannot", files);
             let before = tree.files();
-            match (persist(&tree.0).expect_err(files), expected) {
+            match (persist(&tree.machine()).expect_err(files), expected) {
                 (PersistError::NoName { last }, None) => {
                     assert_eq!(last, Path::new("/").join(FOLDER).join(&long))
                 }
@@ -574,7 +565,7 @@ mod tests {
         let path = outside.0.display();
         for link in [path.to_string(), format!("{}{path}", "../".repeat(20))] {
             let tree = Tree::new("out", &format!("etc/sysctl.d=->{link}/etc/sysctl.d"));
-            let error = persist(&tree.0).expect_err(&link);
+            let error = persist(&tree.image()).expect_err(&link);
             assert!(
                 matches!(&error, PersistError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound),
                 "{link}: {error:?}"
@@ -583,7 +574,7 @@ mod tests {
         assert_eq!(outside.files(), before);
         for link in ["/var/d", "../var/d", "../../../../var/d"] {
             let tree = Tree::new("in", &format!("etc/sysctl.d=->{link} var/d=folder"));
-            persist(&tree.0).expect(link);
+            persist(&tree.image()).expect(link);
             let there = fs::read_to_string(tree.0.join("var/d/90-kubelet.conf"));
             assert_eq!(there.expect(link), content(), "{link}");
         }
@@ -592,7 +583,7 @@ mod tests {
     #[test]
     fn removes_what_a_killed_run_left() {
         let tree = Tree::new("killed", ".kubelet-tunables-1=half");
-        persist(&tree.0).unwrap();
+        persist(&tree.machine()).unwrap();
         let files = tree.files();
         let names: Vec<_> = files
             .keys()

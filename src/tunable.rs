@@ -16,6 +16,13 @@ pub struct Tunable {
     pub reason: &'static str,
 }
 
+/// The row of the table with this name, written with dots or slashes.
+pub fn named(name: &str) -> Option<&'static Tunable> {
+    TUNABLES
+        .iter()
+        .find(|tunable| tunable.name == name.replace('/', "."))
+}
+
 /// Kubelet's six, in the order in which everything of ours names them.
 pub const TUNABLES: [Tunable; 6] = [
     // VMOvercommitMemoryAlways; default: mm/util.c, sysctl_overcommit_memory = OVERCOMMIT_GUESS

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kubelet_tunables::boot::Boot;
+use kubelet_tunables::root::Root;
 use kubelet_tunables::tunable::TUNABLES;
 use support::{not_run, own_uid};
 
@@ -107,7 +108,7 @@ fn compare(lower: &Path, count: u64) {
             "{}",
             String::from_utf8_lossy(&ran.stderr)
         );
-        let boot = Boot::new(&root);
+        let boot = Boot::new(&Root::machine(&root));
         // Of a link to itself the versions think differently, and we say that we do not know.
         if boot
             .problems()

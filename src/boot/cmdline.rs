@@ -4,62 +4,99 @@ use memchr::memchr;
 
 use super::{from_any_base, is_space};
 
+/// A word of the command line that names a tunable.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Word<'a> {
+    text: &'a [u8],
+    /// When the kernel applies it.
+    pub stage: Stage,
+    /// What it sets; none where the kernel refuses it.
+    pub value: Option<i64>,
+}
+
+/// When the kernel applies a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// A parameter of the kernel's own, `panic=` or `oops=panic`, early.
+    Early,
+    /// `sysctl.NAME=VALUE`, just before PID 1 is started.
+    Late,
+    /// Never: it names the tunable as sysctl(8) does, and the kernel wants `sysctl.` before the name.
+    Never,
+}
+
+impl Word<'_> {
+    /// The word as it stands there.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.text).into_owned()
+    }
+}
+
 /// The value that the command line gives the tunable of the dotted `name`, and the word that does it.
 ///
-/// The kernel applies `panic=` and `oops=panic` early and `sysctl.NAME=VALUE` just before it starts PID 1; of several
-/// the last that it understands counts. Source: Documentation/admin-guide/kernel-parameters.txt, `do_sysctl_args` in
-/// `fs/proc/proc_sysctl.c`, `next_arg` in `lib/cmdline.c`.
+/// Of several words the last that the kernel understands counts, and a late one before any early one.
 pub fn setting(
     cmdline: &[u8],
     name: &str,
     taken: impl Fn(&[u8]) -> Option<i64>,
 ) -> Option<(i64, String)> {
     let (mut early, mut late) = (None, None);
-    for word in words(cmdline) {
-        let (quoted, bare) = match word.strip_prefix(b"\"") {
-            Some(bare) => (true, bare),
-            None => (false, word),
-        };
-        let unquoted = |text| strip_quote(text, quoted);
-        let shown = || String::from_utf8_lossy(unquoted(bare)).into_owned();
-        let Some(at) = memchr(b'=', bare) else {
-            if unquoted(bare) == b"--" {
-                break;
-            }
-            continue;
-        };
-        let (parameter, value) = (&bare[..at], &bare[at + 1..]);
-        let value = match value.strip_prefix(b"\"") {
-            Some(value) => strip_quote(value, true),
-            None => unquoted(value),
-        };
-        match (parameter, name) {
-            (b"panic", "kernel.panic") => {
-                if let Some(number) = integer(value) {
-                    early = Some((number, shown()));
-                }
-            }
-            (b"oops", "kernel.panic_on_oops") if value == b"panic" => early = Some((1, shown())),
-            _ => {
-                if names(parameter, name)
-                    && let Some(number) = taken(value)
-                {
-                    late = Some((number, shown()));
-                }
-            }
+    for word in words_on(cmdline, name, taken) {
+        match (word.stage, word.value) {
+            (Stage::Early, Some(value)) => early = Some((value, word)),
+            (Stage::Late, Some(value)) => late = Some((value, word)),
+            _ => {}
         }
     }
-    late.or(early)
+    late.or(early).map(|(value, word)| (value, word.text()))
 }
 
-/// A word that names the tunable as sysctl(8) does, which the kernel passes over: it wants `sysctl.` before the name.
+/// A word that names the tunable as sysctl(8) does, which the kernel passes over.
 pub(super) fn without_effect(cmdline: &[u8], name: &str) -> Option<String> {
+    words_on(cmdline, name, |_| None)
+        .find(|word| word.stage == Stage::Never)
+        .map(|word| word.text())
+}
+
+/// All words that name the tunable, in their order.
+///
+/// Source: Documentation/admin-guide/kernel-parameters.txt, `do_sysctl_args` in `fs/proc/proc_sysctl.c`, `next_arg` in
+/// `lib/cmdline.c`.
+pub(super) fn words_on<'a>(
+    cmdline: &'a [u8],
+    name: &str,
+    taken: impl Fn(&[u8]) -> Option<i64>,
+) -> impl Iterator<Item = Word<'a>> {
     words(cmdline)
-        .take_while(|word| *word != b"--")
-        .find(|word| {
-            memchr(b'=', word).is_some_and(|at| names(&[b"sysctl.", &word[..at]].concat(), name))
+        .map(|word| match word.strip_prefix(b"\"") {
+            Some(bare) => (bare, true),
+            None => (word, false),
         })
-        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .take_while(|&(bare, quoted)| strip_quote(bare, quoted) != b"--")
+        .filter_map(move |(bare, quoted)| {
+            let at = memchr(b'=', bare)?;
+            let (parameter, value) = (&bare[..at], &bare[at + 1..]);
+            let value = match value.strip_prefix(b"\"") {
+                Some(value) => strip_quote(value, true),
+                None => strip_quote(value, quoted),
+            };
+            let (stage, value) = match (parameter, name) {
+                (b"panic", "kernel.panic") => (Stage::Early, integer(value)),
+                (b"oops", "kernel.panic_on_oops") => {
+                    (Stage::Early, (value == b"panic").then_some(1))
+                }
+                _ => match parameter.strip_prefix(b"sysctl") {
+                    Some(path) if is_path_of(path, name) => (Stage::Late, taken(value)),
+                    _ if is_name(parameter, name) => (Stage::Never, taken(value)),
+                    _ => return None,
+                },
+            };
+            Some(Word {
+                text: strip_quote(bare, quoted),
+                stage,
+                value,
+            })
+        })
 }
 
 /// The words of the command line; white space within double quotes belongs to the word.
@@ -83,18 +120,23 @@ fn strip_quote(text: &[u8], quoted: bool) -> &[u8] {
     }
 }
 
-/// Whether the parameter is `sysctl.` and the name, which is a path: dots and slashes alike, and several count as one.
-fn names(parameter: &[u8], name: &str) -> bool {
-    let is_separator = |byte: &u8| matches!(byte, b'.' | b'/');
-    let Some(path) = parameter.strip_prefix(b"sysctl") else {
-        return false;
-    };
-    path.first().is_some_and(is_separator)
-        && !path.last().is_some_and(is_separator)
+/// Whether what follows `sysctl` is a path of the name, with a separator before it.
+fn is_path_of(path: &[u8], name: &str) -> bool {
+    path.split_first()
+        .is_some_and(|(first, rest)| is_separator(*first) && is_name(rest, name))
+}
+
+/// Whether this is the name as a path: dots and slashes alike, and several count as one.
+fn is_name(path: &[u8], name: &str) -> bool {
+    !path.last().is_some_and(|last| is_separator(*last))
         && path
-            .split(is_separator)
+            .split(|byte| is_separator(*byte))
             .filter(|part| !part.is_empty())
             .eq(name.split('.').map(str::as_bytes))
+}
+
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b'.' | b'/')
 }
 
 /// The number that the kernel makes of a parameter's value (`kstrtoint` in base 0): unlike in the file, it may have a `+`

@@ -1,45 +1,57 @@
-//! Reads the two defaults that the kernel's own configuration decides.
+//! Reads the two defaults that the configuration of the kernel decides that runs or, in an image, will be booted.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::PathBuf;
 
 use memchr::{memchr, memmem, memrchr};
 
-use super::{FILE_LIMIT, Problem};
+use super::{FILE_LIMIT, Problem, release};
 use crate::file;
+use crate::root::Root;
 use crate::tunable::Tunable;
 
 /// Bytes looked at at once.
 const PIECE: usize = 64 << 10;
 
-/// What the kernel that runs was built with, where that differs from mainline's.
+/// What a kernel was built with, where that differs from mainline's.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KernelConfig {
+    /// The release of the kernel, if it is known.
+    pub(super) release: Option<String>,
+    /// The file that tells.
+    pub(super) path: Option<PathBuf>,
     panic_timeout: Option<i64>,
     panic_on_oops: Option<i64>,
 }
 
 impl KernelConfig {
-    /// Reads the configuration of the kernel that runs, where a distribution put it; where there is none, it is mainline's.
-    pub(super) fn read(root: &Path) -> Result<Self, Problem> {
-        let Some(release) = if_there(root, "proc/sys/kernel/osrelease", |file| {
-            let mut release = Vec::new();
-            file::read_to_end(file, FILE_LIMIT, &mut release).map(|()| release)
-        })?
-        else {
+    /// Reads the configuration of the kernel where a distribution put it; where there is none, it is mainline's.
+    pub(super) fn read(root: &Root) -> Result<Self, Problem> {
+        let release = if root.is_image() {
+            release::newest(root)?
+        } else {
+            running(root)?
+        };
+        let Some(release) = release else {
             return Ok(Self::default());
         };
-        let release = String::from_utf8_lossy(&release).trim().to_string();
         for path in [
-            format!("boot/config-{release}"),
-            format!("lib/modules/{release}/config"),
+            format!("/boot/config-{release}"),
+            format!("/lib/modules/{release}/config"),
         ] {
             if let Some(config) = if_there(root, &path, |file| Self::parse(file))? {
-                return Ok(config);
+                return Ok(Self {
+                    release: Some(release),
+                    path: Some(path.into()),
+                    ..config
+                });
             }
         }
-        Ok(Self::default())
+        Ok(Self {
+            release: Some(release),
+            ..Self::default()
+        })
     }
 
     /// Looks for the two options piece by piece: the file has some ten thousand lines, in 250 KB.
@@ -108,18 +120,29 @@ pub(super) fn decides(tunable: &Tunable) -> bool {
     matches!(tunable.name, "kernel.panic" | "kernel.panic_on_oops")
 }
 
+/// The release of the kernel that runs.
+fn running(root: &Root) -> Result<Option<String>, Problem> {
+    let release = if_there(root, "/proc/sys/kernel/osrelease", |file| {
+        let mut release = Vec::new();
+        file::read_to_end(file, FILE_LIMIT, &mut release).map(|()| release)
+    })?;
+    Ok(release.map(|release| String::from_utf8_lossy(&release).trim().to_string()))
+}
+
 /// What `work` makes of a file; none where there is no file.
 fn if_there<T>(
-    root: &Path,
+    root: &Root,
     path: &str,
     work: impl FnOnce(&mut File) -> io::Result<T>,
 ) -> Result<Option<T>, Problem> {
-    let path = root.join(path);
-    match file::open(&path).and_then(|mut file| work(&mut file)) {
+    match root.open(path).and_then(|mut file| work(&mut file)) {
         Ok(done) => Ok(Some(done)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(Problem { path, error }),
+            _ => Err(Problem {
+                path: path.into(),
+                error,
+            }),
         },
     }
 }
@@ -134,6 +157,7 @@ mod tests {
         let config = |panic_timeout, panic_on_oops| KernelConfig {
             panic_timeout,
             panic_on_oops,
+            ..KernelConfig::default()
         };
         let cases = [
             (

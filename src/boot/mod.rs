@@ -1,21 +1,24 @@
-//! Finds what the next boot will set, and by whom: the kernel, its command line, or a line of a file.
+//! Finds what the next boot of a machine, or the first boot of an image, will set, and by whom: the kernel, its command
+//! line, or a line of a file.
 
 pub mod cmdline;
 pub mod glob;
+pub mod explain;
 mod kernel_config;
+mod release;
 mod suspect;
 pub mod sysctl_d;
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{fs, io};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::file;
+use crate::root::Root;
 use crate::tunable::{TUNABLES, Tunable};
 use kernel_config::{KernelConfig, decides};
 use sysctl_d::{Assignment, SysctlD};
@@ -88,26 +91,48 @@ pub enum WhyUnheeded {
     Unclear,
 }
 
-/// What the machine's files say of the next boot.
+/// What an image tells of the kernel that it will boot. What is not there is assumed to be mainline's, or empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// The release of the kernel, the newest in the image.
+    pub kernel: Option<String>,
+    /// The file with the kernel's configuration.
+    pub config: Option<PathBuf>,
+    /// The file with the kernel's command line.
+    pub cmdline: Option<PathBuf>,
+}
+
+/// The kernel's command line, and the file in an image that has it.
+#[derive(Debug, Default)]
+struct CommandLine {
+    text: Vec<u8>,
+    path: Option<PathBuf>,
+}
+
+/// What the files below a root say of the next boot.
 #[derive(Debug)]
 pub struct Boot {
-    root: PathBuf,
+    root: Root,
     ignored: Vec<PathBuf>,
     sysctl_d: OnceCell<SysctlD>,
-    cmdline: OnceCell<Result<Vec<u8>, Problem>>,
+    cmdline: OnceCell<Result<CommandLine, Problem>>,
     kernel_config: OnceCell<Result<KernelConfig, Problem>>,
 }
 
 impl Boot {
     /// The files below `root`. Each is read when an answer hangs on it; what cannot be read is a [`Problem`], never a failure.
-    pub fn new(root: &Path) -> Self {
+    pub fn new(root: &Root) -> Self {
         Self::without(root, Vec::new())
     }
 
     /// The same as if these files and folders of sysctl.d, such as `run/sysctl.d`, were not there.
-    pub fn without(root: &Path, ignored: Vec<PathBuf>) -> Self {
+    pub fn without(root: &Root, mut ignored: Vec<PathBuf>) -> Self {
+        if root.is_image() {
+            // A boot begins with an empty /run.
+            ignored.push("run/sysctl.d".into());
+        }
         Self {
-            root: root.to_path_buf(),
+            root: root.clone(),
             ignored,
             sysctl_d: OnceCell::new(),
             cmdline: OnceCell::new(),
@@ -143,7 +168,7 @@ impl Boot {
     fn kernel_start(&self, tunable: &Tunable) -> Result<KernelStart, &Problem> {
         let cmdline = self.cmdline().as_ref()?;
         if let Some((value, word)) =
-            cmdline::setting(cmdline, tunable.name, |text| taken(tunable, text))
+            cmdline::setting(&cmdline.text, tunable.name, |text| taken(tunable, text))
         {
             return Ok(KernelStart {
                 value,
@@ -199,8 +224,8 @@ impl Boot {
         if taken(tunable, &line.text).is_none() {
             return WhyUnheeded::Refused;
         }
-        let path = line.path.strip_prefix("/").unwrap_or(&line.path);
-        let stamps = fs::metadata(self.root.join(path)).ok().and_then(|file| {
+        let file = self.root.open(&line.path).and_then(|file| file.metadata());
+        let stamps = file.ok().and_then(|file| {
             let stamp = |seconds: i64| Some(Duration::from_secs(u64::try_from(seconds).ok()?));
             Some((stamp(file.mtime())?, stamp(file.ctime())?))
         });
@@ -218,7 +243,7 @@ impl Boot {
     /// A word of the kernel's command line that names this tunable without the prefix that would make it count.
     pub fn word_without_effect(&self, tunable: &Tunable) -> Option<String> {
         let cmdline = self.cmdline().as_ref().ok()?;
-        cmdline::without_effect(cmdline, tunable.name)
+        cmdline::without_effect(&cmdline.text, tunable.name)
     }
 
     /// The first file that could not be read and might say otherwise.
@@ -247,21 +272,68 @@ impl Boot {
             .get_or_init(|| SysctlD::read(&self.root, &self.ignored))
     }
 
-    fn cmdline(&self) -> &Result<Vec<u8>, Problem> {
+    /// What is known of the kernel that an image boots.
+    pub fn basis(&self) -> Basis {
+        let kernel = self.kernel_config().as_ref();
+        let cmdline = self.cmdline().as_ref();
+        Basis {
+            kernel: kernel.ok().and_then(|kernel| kernel.release.clone()),
+            config: kernel.ok().and_then(|kernel| kernel.path.clone()),
+            cmdline: cmdline.ok().and_then(|cmdline| cmdline.path.clone()),
+        }
+    }
+
+    fn cmdline(&self) -> &Result<CommandLine, Problem> {
         self.cmdline.get_or_init(|| {
-            let path = self.root.join("proc/cmdline");
-            let mut buffer = Vec::new();
-            match file::read(&path, FILE_LIMIT, &mut buffer) {
-                Ok(()) => Ok(buffer),
-                Err(error) => Err(Problem { path, error }),
+            if self.root.is_image() {
+                return self.cmdline_of_image();
+            }
+            let mut text = Vec::new();
+            match self.root.read("proc/cmdline", FILE_LIMIT, &mut text) {
+                Ok(()) => Ok(CommandLine { text, path: None }),
+                Err(error) => Err(Problem {
+                    path: "/proc/cmdline".into(),
+                    error,
+                }),
             }
         })
+    }
+
+    /// The command line that kernel-install(8) gives to the kernels of an image.
+    fn cmdline_of_image(&self) -> Result<CommandLine, Problem> {
+        for path in ["/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"] {
+            let mut text = Vec::new();
+            match self.root.read(path, FILE_LIMIT, &mut text) {
+                Ok(()) => {
+                    return Ok(CommandLine {
+                        text: without_comments(&text),
+                        path: Some(path.into()),
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    return Err(Problem {
+                        path: path.into(),
+                        error,
+                    });
+                }
+            }
+        }
+        Ok(CommandLine::default())
     }
 
     fn kernel_config(&self) -> &Result<KernelConfig, Problem> {
         self.kernel_config
             .get_or_init(|| KernelConfig::read(&self.root))
     }
+}
+
+/// The lines that are no comments. Source: systemd's `90-loaderentry.install`, which makes one line of the others.
+fn without_comments(text: &[u8]) -> Vec<u8> {
+    text.split_inclusive(|&byte| byte == b'\n')
+        .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// When the machine was booted, since the epoch.

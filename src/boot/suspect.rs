@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use memchr::{memchr, memmem};
 
 use super::{FILE_LIMIT, sysctl_d};
-use crate::file;
+use crate::root::Root;
 use crate::tunable::Tunable;
 
 /// A program that may have changed a tunable since boot.
@@ -35,15 +35,15 @@ const FILES: [(&str, &str, fn(&[u8], &str) -> bool); 3] = [
 ];
 
 /// Who may have changed this tunable since boot, on the machine below `root`.
-pub(super) fn suspects(root: &Path, tunable: &Tunable) -> Vec<Suspect> {
+pub(super) fn suspects(root: &Root, tunable: &Tunable) -> Vec<Suspect> {
     let mut suspects = Vec::new();
-    if root.join("run/tuned/tuned.pid").exists() {
+    if !root.is_image() && root.lstat("run/tuned/tuned.pid").is_ok() {
         suspects.push(Suspect::Tuned);
     }
     let mut content = Vec::new();
     for (program, path, names) in FILES {
         // What cannot be read names nobody.
-        if file::read(&root.join(path), FILE_LIMIT, &mut content).is_err() {
+        if root.read(path, FILE_LIMIT, &mut content).is_err() {
             continue;
         }
         let mut lines = content.split(|&byte| byte == b'\n');
@@ -75,11 +75,12 @@ mod tests {
     #[test]
     fn names_who_would_set_the_tunable() {
         let root = std::env::temp_dir().join(format!("kubelet-tunables-s-{}", std::process::id()));
+        let suspects = |tunable| super::suspects(&Root::machine(&root), tunable);
         for folder in ["run/tuned", "etc/default", "etc/ufw"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let kernel_panic_on_oops = &TUNABLES[3];
-        assert_eq!(suspects(&root, kernel_panic_on_oops), []);
+        assert_eq!(suspects(kernel_panic_on_oops), []);
         for (path, content) in [
             (
                 "etc/default/kdump-tools",
@@ -100,7 +101,7 @@ mod tests {
             line,
         };
         assert_eq!(
-            suspects(&root, kernel_panic_on_oops),
+            suspects(kernel_panic_on_oops),
             [
                 Suspect::Tuned,
                 file("kdump-tools", "/etc/default/kdump-tools", 2),
@@ -108,9 +109,9 @@ mod tests {
             ]
         );
         assert_eq!(
-            suspects(&root, &TUNABLES[2]),
+            suspects(&TUNABLES[2]),
             [Suspect::Tuned, file("sysctl -p", "/etc/sysctl.conf", 4)]
         );
-        fs::remove_dir_all(root).unwrap();
+        fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, lstat, openat};
+use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
 use super::{FILE_LIMIT, Problem, glob, taken};
-use crate::file;
+use crate::root::Root;
 use crate::tunable::TUNABLES;
 
 /// The folders, the first of which wins over the others for a file of the same name.
@@ -59,31 +59,82 @@ pub struct SysctlD {
     patterns: usize,
     /// Files and folders that could not be read, each with its place in the order.
     problems: Vec<(OsString, Problem)>,
+    /// Every line, to explain a tunable by.
+    lines: Option<Vec<Line>>,
+    /// Files that are not read, as another folder has one of the same name: that one, and the file.
+    hidden: Vec<(PathBuf, PathBuf)>,
+}
+
+/// A line that concerns one of the six, whether it counts or not.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) setting: Setting,
+    /// The line without white space around it.
+    pub(super) text: Vec<u8>,
+    /// The file of the same name that is read in the place of the line's own.
+    pub(super) hidden_by: Option<PathBuf>,
 }
 
 /// A line `name = value`, or `-name` alone, which keeps patterns away from the name.
-#[derive(Debug)]
-struct Setting {
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
     /// Name or pattern with slashes.
-    key: Vec<u8>,
-    assignment: Assignment,
-    exclusion: bool,
+    pub(super) key: Vec<u8>,
+    pub(super) assignment: Assignment,
+    pub(super) exclusion: bool,
     /// The rows of the table that it names.
-    rows: [bool; TUNABLES.len()],
+    pub(super) rows: [bool; TUNABLES.len()],
 }
 
 impl SysctlD {
     /// Reads all files below `root` but the `ignored`.
-    pub(super) fn read(root: &Path, ignored: &[PathBuf]) -> Self {
-        let mut all = Self::default();
+    pub(super) fn read(root: &Root, ignored: &[PathBuf]) -> Self {
+        Self::default().read_to_end(root, ignored)
+    }
+
+    /// The same, and keeps every line, those of hidden files too.
+    pub(super) fn read_all(root: &Root, ignored: &[PathBuf]) -> Self {
+        let mut all = Self {
+            lines: Some(Vec::new()),
+            ..Self::default()
+        };
+        all = all.read_to_end(root, ignored);
+        let mut content = Vec::new();
+        for (by, path) in std::mem::take(&mut all.hidden) {
+            let mut hidden = Self {
+                lines: Some(Vec::new()),
+                ..Self::default()
+            };
+            // What cannot be read has no effect either.
+            if root.read(&path, FILE_LIMIT, &mut content).is_ok() {
+                hidden.add_file(&path, &content);
+            }
+            let lines = hidden.lines.into_iter().flatten().map(|line| Line {
+                hidden_by: Some(Path::new("/").join(&by)),
+                ..line
+            });
+            all.lines.get_or_insert_default().extend(lines);
+        }
+        all
+    }
+
+    fn read_to_end(self, root: &Root, ignored: &[PathBuf]) -> Self {
+        let mut all = self;
         let mut buffer = Vec::new();
         for (file_name, (folder, kind)) in all.list(root, ignored) {
             if kind.is_dir() {
                 continue;
             }
             let path = Path::new(folder).join(&file_name);
+            // The boot mounts a /dev of its own, whatever the image has in its place.
+            if root.is_image()
+                && kind.is_symlink()
+                && root.read_link(&path).is_some_and(|it| it == Path::new("/dev/null"))
+            {
+                continue;
+            }
             let content = if kind.is_file() || kind.is_symlink() {
-                file::read(&root.join(&path), FILE_LIMIT, &mut buffer)
+                root.read(&path, FILE_LIMIT, &mut buffer)
             } else {
                 Err(io::Error::other("not a regular file"))
             };
@@ -132,7 +183,7 @@ impl SysctlD {
     }
 
     /// Whether a folder below `root` has a file of this name, whatever it is, beside the `ignored`.
-    pub(super) fn has_file(root: &Path, ignored: &[PathBuf], file_name: &OsStr) -> bool {
+    pub(super) fn has_file(root: &Root, ignored: &[PathBuf], file_name: &OsStr) -> bool {
         Self::default().list(root, ignored).contains_key(file_name)
     }
 
@@ -148,13 +199,18 @@ impl SysctlD {
             .map(|(_, problem)| problem)
     }
 
+    /// The lines that [`Self::read_all`] kept: in the order of reading, those of hidden files at the end.
+    pub(super) fn lines(&self) -> &[Line] {
+        self.lines.as_deref().unwrap_or_default()
+    }
+
     /// All files and folders that could not be read.
     pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.problems.iter().map(|(_, problem)| problem)
     }
 
     /// A name wins over patterns wherever it stands; of patterns the last applied wins.
-    fn winner(&self, row: usize) -> Option<&Setting> {
+    pub(super) fn winner(&self, row: usize) -> Option<&Setting> {
         let mut options = self.options.iter().filter(|option| option.rows[row]);
         options
             .clone()
@@ -163,10 +219,11 @@ impl SysctlD {
     }
 
     /// The files in the order in which they are read, which is that of their names whatever the folder.
-    fn list(&mut self, root: &Path, ignored: &[PathBuf]) -> Files {
+    fn list(&mut self, root: &Root, ignored: &[PathBuf]) -> Files {
         let mut files = Files::new();
-        let split =
-            lstat(root.join("lib")).is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
+        let split = root
+            .lstat("lib")
+            .is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
         for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
             if let Err(error) = self.list_folder(root, folder, ignored, &mut files) {
                 self.add_problem(OsString::new(), Path::new(folder), error.into());
@@ -178,7 +235,7 @@ impl SysctlD {
     /// Adds the files of one folder whose names are not there yet.
     fn list_folder(
         &mut self,
-        root: &Path,
+        root: &Root,
         folder: &'static str,
         ignored: &[PathBuf],
         files: &mut Files,
@@ -187,8 +244,7 @@ impl SysctlD {
         if is_ignored(Path::new(folder)) {
             return Ok(());
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = match openat(CWD, root.join(folder), flags, Mode::empty()) {
+        let open = match root.open_folder(folder) {
             Ok(open) => open,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             Err(error) => return Err(error),
@@ -204,14 +260,21 @@ impl SysctlD {
             };
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
             if !is_configuration(name)
-                || files.contains_key(name)
                 || (!ignored.is_empty() && is_ignored(&Path::new(folder).join(name)))
             {
                 continue;
             }
+            if let Some((winner, _)) = files.get(name) {
+                if self.lines.is_some() {
+                    let of = |folder: &str| Path::new(folder).join(name);
+                    self.hidden.push((of(winner), of(folder)));
+                }
+                continue;
+            }
             let kind = match entry.file_type() {
                 // Some file systems leave it open.
-                FileType::Unknown => lstat(root.join(folder).join(name))
+                FileType::Unknown => root
+                    .lstat(Path::new(folder).join(name))
                     .map(|stat| FileType::from_raw_mode(stat.st_mode)),
                 kind => Ok(kind),
             };
@@ -259,7 +322,7 @@ impl SysctlD {
                 }
                 let rows = rows_of(&key, explicit);
                 if rows.contains(&true) {
-                    self.add_option(Setting {
+                    let setting = Setting {
                         key,
                         assignment: Assignment {
                             path: Rc::clone(&full_path),
@@ -270,7 +333,15 @@ impl SysctlD {
                         },
                         exclusion: value.is_none(),
                         rows,
-                    });
+                    };
+                    if let Some(lines) = &mut self.lines {
+                        lines.push(Line {
+                            setting: setting.clone(),
+                            text: strip(part).to_vec(),
+                            hidden_by: None,
+                        });
+                    }
+                    self.add_option(setting);
                 }
             }
         }
@@ -308,7 +379,7 @@ impl SysctlD {
 }
 
 impl Setting {
-    fn file_name(&self) -> &OsStr {
+    pub(super) fn file_name(&self) -> &OsStr {
         file_name(&self.assignment.path)
     }
 }
@@ -491,7 +562,7 @@ mod tests {
         }
         fs::create_dir(root.join("run")).unwrap();
         fs::write(root.join("run/sysctl.d"), "kernel.panic=1\n").unwrap();
-        let read = SysctlD::read(&root, &[]);
+        let read = SysctlD::read(&Root::machine(&root), &[]);
         fs::remove_dir_all(root).unwrap();
         assert!(read.doubt(2).is_none(), "{:?}", read.problems);
     }

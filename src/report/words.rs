@@ -553,6 +553,7 @@ pub(super) fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::boot::{Boot, KernelStart};
+    use crate::root::Root;
     use crate::look::tests::{finding as found, kubelet, look};
 
     #[test]
@@ -615,10 +616,10 @@ mod tests {
 
     #[test]
     fn each_summary_says_first_what_becomes_of_kubelet() {
-        let boot = Boot::new(Path::new(concat!(
+        let boot = Boot::new(&Root::machine(Path::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/tests/cases/32-kernel-command-line"
-        )));
+        ))));
         let on = || kubelet(Protection::On(Ground::Default));
         let off = || kubelet(Protection::Off(Ground::Flag("--x=false".to_string())));
         let unknown = || kubelet(Protection::Unknown("why".to_string()));

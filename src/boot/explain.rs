@@ -1,0 +1,244 @@
+//! Lists every place that has a say in one tunable, in the order of the boot, and what becomes of each.
+
+use std::path::{Path, PathBuf};
+
+use super::cmdline::{Stage, words_on};
+use super::kernel_config::decides;
+use super::sysctl_d::{Line, Setting, SysctlD};
+use super::{Boot, Problem, row, taken};
+use crate::tunable::Tunable;
+
+/// Something that sets a tunable, or looks as if it did.
+#[derive(Debug)]
+pub struct Say {
+    /// Where it stands.
+    pub place: Place,
+    /// What stands there.
+    pub text: String,
+    /// What becomes of it.
+    pub effect: Effect,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the kernel itself.
+    Kernel {
+        /// The file with the kernel's configuration, if it decides and is there.
+        config: Option<PathBuf>,
+    },
+    /// On the kernel's command line.
+    CommandLine {
+        /// The word.
+        word: String,
+        /// The file of an image that has the command line.
+        path: Option<PathBuf>,
+    },
+    /// In a file of sysctl.d.
+    File {
+        /// The file, below the root.
+        path: PathBuf,
+        /// The line, counted from 1; 0 for the whole file.
+        line: usize,
+    },
+}
+
+/// What becomes of something that sets a tunable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It has the last word.
+    Counts,
+    /// This has the last word in its place, or comes later with the same name.
+    Overridden(Place),
+    /// It would have the last word, but the kernel refuses its text.
+    Refused,
+    /// It names the tunable without `sysctl.` before the name, where the kernel does not see it.
+    NoPrefix,
+    /// Its file is not read, since this file has the same name and precedence.
+    Hidden {
+        /// The file that is read.
+        by: PathBuf,
+        /// That file is a link to /dev/null.
+        masked: bool,
+    },
+    /// It keeps patterns away from the tunable.
+    Excludes,
+    /// It is a pattern, and this line keeps patterns away.
+    Excluded(Place),
+    /// It is a pattern without a value, which systemd passes over.
+    Nothing,
+    /// It could not be read, so what it says is not known.
+    Unread(String),
+}
+
+impl Boot {
+    /// Every place that has a say in the tunable, in the order of the boot.
+    pub fn explain(&self, tunable: &Tunable) -> Vec<Say> {
+        let files = SysctlD::read_all(&self.root, &self.ignored);
+        let winner = files.winner(row(tunable));
+        let line = winner
+            .filter(|it| !it.exclusion && taken(tunable, &it.assignment.text).is_some())
+            .map(place_of);
+        let mut says = self.explain_kernel(tunable, line.as_ref());
+        says.extend(self.explain_files(tunable, &files, winner));
+        says
+    }
+
+    /// The kernel's default and the words of its command line, over which the `line` of a file has the last word.
+    fn explain_kernel(&self, tunable: &Tunable, line: Option<&Place>) -> Vec<Say> {
+        let mut words = Vec::new();
+        let mut unread = None;
+        // The place of the word that counts, by the order of the kernel: late ones after early ones.
+        let mut last: Option<(Stage, Place)> = None;
+        match self.cmdline() {
+            Err(problem) => unread = Some(unread_file(problem)),
+            Ok(cmdline) => {
+                for word in words_on(&cmdline.text, tunable.name, |text| taken(tunable, text)) {
+                    let place = Place::CommandLine {
+                        word: word.text(),
+                        path: cmdline.path.clone(),
+                    };
+                    let beats = word.value.is_some()
+                        && match word.stage {
+                            Stage::Never => false,
+                            Stage::Late => true,
+                            Stage::Early => !matches!(last, Some((Stage::Late, _))),
+                        };
+                    if beats {
+                        last = Some((word.stage, place.clone()));
+                    }
+                    words.push((place, word.stage, word.value));
+                }
+            }
+        }
+        let word_that_counts = last.map(|(_, place)| place);
+        // The same word may be there twice.
+        let mut at_last = words
+            .iter()
+            .rposition(|(place, ..)| Some(place) == word_that_counts.as_ref());
+        if line.is_some() {
+            at_last = None;
+        }
+        let above = line.or(word_that_counts.as_ref()).cloned();
+        let over = |place: Option<&Place>| place.cloned().map_or(Effect::Counts, Effect::Overridden);
+        let (text, config) = match self.kernel_config() {
+            Ok(kernel) => (
+                kernel.start_of(tunable).to_string(),
+                kernel.path.clone().filter(|_| decides(tunable)),
+            ),
+            Err(_) if !decides(tunable) => (tunable.default.to_string(), None),
+            Err(problem) => {
+                unread = unread.or(Some(unread_file(problem)));
+                ("?".to_string(), None)
+            }
+        };
+        let mut says = vec![Say {
+            place: Place::Kernel { config },
+            text,
+            effect: over(above.as_ref()),
+        }];
+        says.extend(unread);
+        for (at, (place, stage, value)) in words.into_iter().enumerate() {
+            let effect = match (stage, value) {
+                (Stage::Never, _) => Effect::NoPrefix,
+                (_, None) => Effect::Refused,
+                _ if at_last == Some(at) => Effect::Counts,
+                _ => over(above.as_ref()),
+            };
+            let Place::CommandLine { word, .. } = &place else {
+                continue;
+            };
+            says.push(Say {
+                text: word.clone(),
+                place,
+                effect,
+            });
+        }
+        says
+    }
+
+    /// The lines of all files, in the order in which systemd-sysctl reads them, with those that it does not read.
+    fn explain_files(
+        &self,
+        tunable: &Tunable,
+        files: &SysctlD,
+        winner: Option<&Setting>,
+    ) -> Vec<Say> {
+        let lines: Vec<_> = files
+            .lines()
+            .iter()
+            .filter(|line| line.setting.rows[row(tunable)])
+            .collect();
+        let mut says: Vec<_> = lines
+            .iter()
+            .enumerate()
+            .map(|(at, line)| Say {
+                place: place_of(&line.setting),
+                text: String::from_utf8_lossy(&line.text).into_owned(),
+                effect: match &line.hidden_by {
+                    Some(by) => Effect::Hidden {
+                        masked: self.root.read_link(by).is_some_and(|it| it == Path::new("/dev/null")),
+                        by: by.clone(),
+                    },
+                    None => effect(tunable, line, &lines[at + 1..], winner),
+                },
+            })
+            .collect();
+        says.extend(files.problems().map(unread_file));
+        // A stable sort: what is hidden comes after what hides it, and lines stay in their order.
+        says.sort_by(|one, other| file_name(one).cmp(&file_name(other)));
+        says
+    }
+}
+
+/// What becomes of a line that is read, given those that are read after it.
+fn effect(tunable: &Tunable, line: &Line, later: &[&Line], winner: Option<&Setting>) -> Effect {
+    let Setting {
+        key,
+        assignment,
+        exclusion,
+        ..
+    } = &line.setting;
+    let again = later
+        .iter()
+        .rfind(|later| later.hidden_by.is_none() && later.setting.key == *key);
+    if let Some(again) = again {
+        return Effect::Overridden(place_of(&again.setting));
+    }
+    match winner {
+        Some(winner) if winner.key == *key => match () {
+            () if *exclusion => Effect::Excludes,
+            () if taken(tunable, &assignment.text).is_none() => Effect::Refused,
+            () => Effect::Counts,
+        },
+        _ if *exclusion => Effect::Nothing,
+        Some(winner) if winner.exclusion => Effect::Excluded(place_of(winner)),
+        Some(winner) => Effect::Overridden(place_of(winner)),
+        None => Effect::Nothing,
+    }
+}
+
+fn place_of(setting: &Setting) -> Place {
+    Place::File {
+        path: setting.assignment.path.to_path_buf(),
+        line: setting.assignment.line,
+    }
+}
+
+fn unread_file(problem: &Problem) -> Say {
+    Say {
+        place: Place::File {
+            path: problem.path.clone(),
+            line: 0,
+        },
+        text: String::new(),
+        effect: Effect::Unread(problem.error.to_string()),
+    }
+}
+
+fn file_name(say: &Say) -> Option<&std::ffi::OsStr> {
+    match &say.place {
+        Place::File { path, .. } => path.file_name(),
+        _ => None,
+    }
+}

@@ -1,0 +1,286 @@
+//! Opens what is below a root directory: that of the machine, or of an image, which no link leads out of.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
+use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::file;
+
+/// The directory below which files are read. Paths below it may begin with a slash or not.
+#[derive(Debug, Clone)]
+pub struct Root {
+    path: PathBuf,
+    /// The directory of an image, open: what becomes of its path meanwhile does not matter.
+    image: Option<Rc<OwnedFd>>,
+}
+
+impl Root {
+    /// The root of the machine that runs: `/` but in tests.
+    pub fn machine(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            image: None,
+        }
+    }
+
+    /// The root of an image that is not booted. Its absolute links stay in it, and those to what a process has open are
+    /// not followed.
+    ///
+    /// # Errors
+    ///
+    /// That it is not there or no folder, or that the kernel (before Linux 5.6) or a seccomp filter has no `openat2`.
+    pub fn image(path: &Path) -> io::Result<Self> {
+        let directory = open_plain(path, OFlags::DIRECTORY)?;
+        match below(&directory, Path::new("."), OFlags::DIRECTORY) {
+            Ok(_) => Ok(Self {
+                path: path.to_path_buf(),
+                image: Some(Rc::new(directory)),
+            }),
+            Err(Errno::NOSYS | Errno::PERM) => Err(io::Error::other(
+                "the kernel does not allow openat2 (new in Linux 5.6), which keeps links in the image",
+            )),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is an image, of which nothing runs.
+    pub fn is_image(&self) -> bool {
+        self.image.is_some()
+    }
+
+    /// Opens a file to read, as [`file::open`] does. In an image it is a regular file or a folder.
+    pub(crate) fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let path = path.as_ref();
+        let Some(image) = &self.image else {
+            return file::open(&self.place(path));
+        };
+        // Opening a device can have an effect, and a FIFO has nothing that the boot will find.
+        let stat = fstat(below(image, path, OFlags::PATH)?)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile | FileType::Directory => {
+                Ok(below(image, path, OFlags::NONBLOCK | OFlags::NOCTTY)?.into())
+            }
+            _ => Err(io::Error::other("not a regular file")),
+        }
+    }
+
+    /// Puts a whole file into the buffer, as [`file::read`] does.
+    pub(crate) fn read(
+        &self,
+        path: impl AsRef<Path>,
+        limit: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        file::read_to_end(&self.open(path)?, limit, buffer)
+    }
+
+    /// Opens a folder to list it or to make files in it.
+    pub(crate) fn open_folder(&self, path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
+        match &self.image {
+            None => open_plain(&self.place(path.as_ref()), OFlags::DIRECTORY),
+            Some(image) => below(image, path.as_ref(), OFlags::DIRECTORY),
+        }
+    }
+
+    /// What a path names; a link is not followed.
+    pub(crate) fn lstat(&self, path: impl AsRef<Path>) -> Result<Stat, Errno> {
+        match &self.image {
+            None => lstat(self.place(path.as_ref())),
+            Some(image) => fstat(below(
+                image,
+                path.as_ref(),
+                OFlags::PATH | OFlags::NOFOLLOW,
+            )?),
+        }
+    }
+
+    /// Where a link leads, as it says itself; none if it is no link.
+    pub(crate) fn read_link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        let link = match &self.image {
+            None => open_plain(&self.place(path.as_ref()), flags),
+            Some(image) => below(image, path.as_ref(), flags),
+        };
+        let target = readlinkat(link.ok()?, "", Vec::new()).ok()?;
+        Some(OsStr::from_bytes(target.to_bytes()).into())
+    }
+
+    fn place(&self, path: &Path) -> PathBuf {
+        self.path.join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+fn open_plain(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Opens what is below an image's root wherever the links in its path lead.
+fn below(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    /// So often a path with `..` is looked up while something is renamed elsewhere (openat2(2), `EAGAIN`).
+    const ATTEMPTS: usize = 16;
+    let flags = flags | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let mut outcome = Err(Errno::AGAIN);
+    for _ in 0..ATTEMPTS {
+        outcome = openat2(root, path, flags, Mode::empty(), resolve);
+        if !matches!(outcome, Err(Errno::AGAIN | Errno::INTR)) {
+            break;
+        }
+    }
+    let open = outcome?;
+    // Mounted below a root for the programs in it, proc and sysfs (SYSFS_MAGIC) show the machine that runs.
+    match fstatfs(&open)?.f_type {
+        PROC_SUPER_MAGIC | 0x6265_6572 => Err(Errno::XDEV),
+        _ => Ok(open),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{Dev, mknodat};
+
+    use super::*;
+
+    /// An image with this link as `etc/file`, and a secret beside the image.
+    struct Image {
+        base: PathBuf,
+        root: Root,
+    }
+
+    impl Image {
+        fn new(name: &str) -> Self {
+            let name = format!("kubelet-tunables-root-{}-{name}", std::process::id());
+            let base = std::env::temp_dir().join(name);
+            let _ = fs::remove_dir_all(&base);
+            fs::create_dir_all(base.join("image/etc/folder")).unwrap();
+            fs::write(base.join("secret"), "secret").unwrap();
+            fs::write(base.join("image/etc/inside"), "inside").unwrap();
+            let root = Root::image(&base.join("image")).unwrap();
+            Self { base, root }
+        }
+
+        fn link(&self, path: &str, target: impl AsRef<Path>) {
+            symlink(target, self.base.join("image").join(path)).unwrap();
+        }
+
+        fn read(&self, path: &str) -> Result<String, String> {
+            let mut content = Vec::new();
+            match self.root.read(path, 1 << 20, &mut content) {
+                Ok(()) => Ok(String::from_utf8(content).unwrap()),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+    }
+
+    impl Drop for Image {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.base);
+        }
+    }
+
+    #[test]
+    fn links_stay_in_the_image() {
+        let image = Image::new("links");
+        let secret = image.base.join("secret");
+        for (name, target) in [
+            ("absolute", secret.clone()),
+            ("upward", PathBuf::from("../../secret")),
+            (
+                "far-upward",
+                Path::new(&"../".repeat(30)).join(secret.strip_prefix("/").unwrap()),
+            ),
+        ] {
+            image.link(name, &target);
+            let error = image.read(name).expect_err(name);
+            assert!(error.starts_with("No such file"), "{name}: {error}");
+            assert_eq!(image.root.read_link(name), Some(target), "{name}");
+        }
+        for (name, target) in [
+            ("in-absolute", "/etc/inside"),
+            ("in-upward", "../../../etc/inside"),
+            ("in-chain", "/in-absolute"),
+        ] {
+            image.link(name, target);
+            assert_eq!(image.read(name).as_deref(), Ok("inside"), "{name}");
+            assert_eq!(image.read(&format!("/{name}")).as_deref(), Ok("inside"));
+        }
+        image.link("out", "/");
+        assert_eq!(image.read("out/etc/inside").as_deref(), Ok("inside"));
+        assert!(image.root.open_folder("out/etc/folder").is_ok());
+        image.link("outside", &image.base);
+        assert_eq!(
+            image.root.open_folder("outside").err(),
+            Some(Errno::NOENT),
+            "a folder outside"
+        );
+        assert_eq!(image.root.read_link("etc/inside"), None);
+        let machine = Root::machine(image.root.path());
+        assert_eq!(machine.read_link("in-absolute"), Some("/etc/inside".into()));
+        assert!(machine.open("absolute").is_ok(), "the machine's own links");
+    }
+
+    #[test]
+    fn only_files_are_opened() {
+        let image = Image::new("kinds");
+        let root = image.base.join("image");
+        rustix::fs::mkfifoat(CWD, root.join("fifo"), Mode::RUSR).unwrap();
+        std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        // Needs privileges.
+        let device = rustix::fs::makedev(1, 3);
+        let _ = mknodat(
+            CWD,
+            root.join("device"),
+            FileType::CharacterDevice,
+            Mode::RUSR,
+            device as Dev,
+        );
+        for name in ["fifo", "socket", "device"] {
+            if root.join(name).symlink_metadata().is_ok() {
+                let error = image.read(name).expect_err(name);
+                assert_eq!(error, "not a regular file", "{name}");
+            }
+        }
+        let error = image.read("etc/folder").unwrap_err();
+        assert!(error.starts_with("Is a directory"), "{error}");
+    }
+
+    #[test]
+    fn nothing_of_the_machine_is_seen_through_what_is_mounted_there() {
+        // As an image in which /proc and /sys are mounted.
+        let root = Root::image(Path::new("/")).unwrap();
+        for path in ["proc/cmdline", "sys/kernel", "proc"] {
+            let error = root.open(path).expect_err(path);
+            assert_eq!(error.raw_os_error(), Some(Errno::XDEV.raw_os_error()));
+        }
+        for path in ["proc/self/root/etc", "proc/self/cwd", "proc/self/fd/0"] {
+            assert!(root.open(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_folder_is_no_image() {
+        for (path, expected) in [
+            ("/nonexistent", "No such file"),
+            ("/proc/cmdline", "Not a directory"),
+        ] {
+            let error = Root::image(Path::new(path)).expect_err(path).to_string();
+            assert!(error.starts_with(expected), "{path}: {error}");
+        }
+    }
+}
