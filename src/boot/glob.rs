@@ -1,4 +1,4 @@
-//! Owns glob(7) patterns over a path, as the C library's glob(3) matches them but for its collating elements, `[.a.]`.
+//! Matches glob(7) patterns against a path as the C library's glob(3) does, but for its collating elements, `[.a.]`.
 
 /// Whether characters are in the name that make it a pattern.
 pub fn is_pattern(name: &[u8]) -> bool {

@@ -1,4 +1,4 @@
-//! Owns the question in which systemd unit this process runs.
+//! Finds in which systemd unit this process runs.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::file;
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// The service that this process runs in, by its own cgroup; none when a person started it.
-pub(super) fn own(root: &Path) -> Option<String> {
+pub fn own(root: &Path) -> Option<String> {
     let own = read(&root.join("proc/self/cgroup")).ok()?;
     // Where /proc/1 is hidden there is no prefix to take off, as on any machine that is not a container.
     let init = read(&root.join("proc/1/cgroup")).unwrap_or_default();
