@@ -159,8 +159,8 @@ pub enum Note {
     },
     /// A variable of the environment is nearly the one that holds the check's options.
     VariableMisspelt(String),
-    /// By hand: the options that the check has in the unit.
-    OptionsInUnit(String),
+    /// By hand: the option that the check has in the unit.
+    OptionInUnit(&'static str),
     /// By hand: the check does not run in this unit.
     NotInUnit(String),
     /// The file that makes the values permanent was written; none was needed if the next boot sets all six right.
@@ -438,7 +438,8 @@ pub(crate) mod tests {
         let refused = || finding(Some(0), true, None);
         let unreadable = || finding(None, false, None);
         let corrected = || finding(Some(10), false, Some(0));
-        let found: [(&str, &dyn Fn() -> Finding, Mode, [u8; 8]); 13] = [
+        type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+        let found: [Row; 13] = [
             //                                     nothing on off fails not-there unknown not-known masked
             ("wrong", &wrong, AsKubelet, [78, 78, 0, 0, 0, 0, 0, 0]),
             ("wrong", &wrong, Warn, [0; 8]),

@@ -546,7 +546,9 @@ mod tests {
             let tree = Tree::new("cannot", files);
             let before = tree.files();
             match (persist(&tree.0).expect_err(files), expected) {
-                (PersistError::NoName { last }, None) => assert_eq!(last, Path::new("/").join(in_folder(&long))),
+                (PersistError::NoName { last }, None) => {
+                    assert_eq!(last, Path::new("/").join(FOLDER).join(&long));
+                }
                 (
                     PersistError::Io {
                         operation,

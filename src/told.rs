@@ -7,9 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Cli, OPTIONS};
+use crate::exit::Exit;
 use crate::kubelet;
 use crate::look::{Mode, Note, Told};
-use crate::unit::{self, Exec, Trouble, words};
+use crate::unit::{self, Start, Trouble, Unit, words};
 
 /// Where the words of kubelet's command line are to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,20 +59,23 @@ impl Asked {
 ///
 /// # Errors
 ///
-/// That systemd knows no such unit, of a unit that a person named.
+/// That systemd knows no such unit, of one that a person named.
 pub fn ask(root: &Path, from: From) -> Result<Asked, Trouble> {
     match from {
         From::Nowhere => Ok(Asked::nothing(Told::Nothing)),
         From::Words(words) => Ok(Asked::nothing(told_by_words(root, words))),
         From::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
         From::Unit(unit) => match unit::load(root, unit) {
-            Err(trouble @ Trouble::NotFound(_)) => Err(trouble),
-            loaded => Ok(told_by_unit(root, loaded)),
+            Err(trouble @ Trouble::NotFound) => Err(trouble),
+            loaded => Ok(told_by_unit(root, unit, loaded)),
         },
-        From::UsualUnit => match unit::load(root, OsStr::new("kubelet.service")) {
-            Err(Trouble::NotFound(_) | Trouble::NoSystemd(_)) => Ok(Asked::nothing(Told::Nothing)),
-            loaded => Ok(told_by_unit(root, loaded)),
-        },
+        From::UsualUnit => {
+            let unit = OsStr::new("kubelet.service");
+            match unit::load(root, unit) {
+                Err(Trouble::NotFound | Trouble::NoSystemd) => Ok(Asked::nothing(Told::Nothing)),
+                loaded => Ok(told_by_unit(root, unit, loaded)),
+            }
+        }
     }
 }
 
@@ -84,89 +88,88 @@ fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
     match unit::exec_start(root, unit) {
         Ok(start) => Asked {
             unit: Some(unit.to_string_lossy().into_owned()),
-            may_give_up: start.may_give_up,
-            ..Asked::nothing(told_by_commands(
-                root,
-                &start.commands,
-                &own_directory(),
-                |name| env::var_os(name),
-            ))
+            ..told_by_start(root, &start, &own_directory(), |name| env::var_os(name))
         },
         Err(trouble) => Asked::nothing(Told::NotKnown(trouble.to_string())),
     }
 }
 
-fn told_by_unit(root: &Path, loaded: Result<unit::Unit, Trouble>) -> Asked {
+fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Asked {
     let unit = match loaded {
         Ok(unit) => unit,
-        Err(trouble) if trouble.keeps_from_starting() => {
-            return Asked::nothing(Told::NotStarted(trouble.to_string()));
+        Err(trouble) => {
+            return Asked::nothing(if trouble.keeps_from_starting() {
+                let name = name.display();
+                Told::NotStarted(format!("systemd will not start {name}: {trouble}"))
+            } else {
+                Told::NotKnown(trouble.to_string())
+            });
         }
-        Err(trouble) => return Asked::nothing(Told::NotKnown(trouble.to_string())),
     };
     let variable = |name: &OsStr| unit.environment.get(name).cloned();
-    let told = if unit.has_own_root {
-        Told::NotKnown(format!("{} has a root directory of its own", unit.name))
-    } else {
-        told_by_commands(root, &unit.exec_start, &unit.working_directory, variable)
-    };
-    let mut asked = Asked {
-        unit: Some(unit.name.clone()),
-        may_give_up: unit.may_give_up,
-        ..Asked::nothing(told)
-    };
-    match unit.check_options() {
+    let mut asked = told_by_start(root, &unit.start, &unit.working_directory, variable);
+    if unit.has_own_root {
+        asked.told = Told::NotKnown(format!("{} has a root directory of its own", unit.name));
+    }
+    match unit.options() {
         None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
-        Some(options) if options.is_empty() => {}
         Some(options) => {
-            let shown = options.join(OsStr::new(" "));
-            let program = OsString::from("kubelet-tunables");
-            match Cli::read([program].into_iter().chain(options)) {
-                Ok(cli) if !cli.persist() => {
-                    asked.mode_in_unit = Some(match cli.mode() {
-                        Mode::Modify => Mode::ModifiedInUnit,
-                        mode => mode,
-                    });
-                    let shown = shown.to_string_lossy().into_owned();
-                    asked.notes.push(Note::OptionsInUnit(shown));
-                }
-                Ok(_) => asked.notes.push(not_for_a_unit(root, "--persist")),
-                Err(answer) => asked.notes.push(not_understood(root, &answer)),
-            }
+            let (mode, note) = options_in_unit(root, options);
+            asked.mode_in_unit = mode;
+            asked.notes.extend(note);
         }
     }
+    asked.unit = Some(unit.name);
     asked
 }
 
+/// What the options of the check in a unit make of a wrong tunable, and what is to be said of them.
+fn options_in_unit(root: &Path, options: Vec<OsString>) -> (Option<Mode>, Option<Note>) {
+    let program = OsString::from(env!("CARGO_PKG_NAME"));
+    match Cli::read([program].into_iter().chain(options)) {
+        Ok(cli) if cli.persist() => (None, Some(not_for_a_unit(root, "--persist"))),
+        Ok(cli) => match cli.mode() {
+            Mode::AsKubelet => (None, None),
+            Mode::Modify => (
+                Some(Mode::ModifiedInUnit),
+                Some(Note::OptionInUnit("--modify")),
+            ),
+            Mode::Warn => (Some(Mode::Warn), Some(Note::OptionInUnit("--warn"))),
+            mode => (Some(mode), Some(Note::OptionInUnit("--strict"))),
+        },
+        Err(answer) => (None, Some(not_understood(root, &answer))),
+    }
+}
+
 /// Of several commands that a unit starts one after the other, the first that is a kubelet counts.
-fn told_by_commands(
+fn told_by_start(
     root: &Path,
-    commands: &[Exec],
+    start: &Start,
     directory: &Path,
     variable: impl Fn(&OsStr) -> Option<OsString>,
-) -> Told {
+) -> Asked {
     let is_executable = |path: &Path| {
         let path = root.join(path.strip_prefix("/").unwrap_or(path));
         fs::metadata(path)
             .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     };
-    for command in commands {
-        let words = if command.expands {
-            words::expand(&command.words, &variable)
-        } else {
-            command.words.clone()
-        };
-        if let Some(words) = words::kubelet(&words, is_executable) {
-            return Told::Kubelet(kubelet::read(root, directory, words));
-        }
-    }
-    Told::NotKnown(match commands.first().and_then(|it| it.words.first()) {
-        Some(program) => format!(
+    let kubelet = start.commands.iter().find_map(|command| {
+        let words = command.words(&variable);
+        let words = words::kubelet(&words, is_executable)?;
+        Some(kubelet::read(root, directory, words))
+    });
+    let told = match (kubelet, start.commands.first()) {
+        (Some(kubelet), _) => Told::Kubelet(kubelet),
+        (None, Some(command)) => Told::NotKnown(format!(
             "the unit starts {}, which is not recognised as kubelet",
-            program.display()
-        ),
-        None => "the unit has no ExecStart=".to_string(),
-    })
+            command.program.display()
+        )),
+        (None, None) => Told::NotKnown("the unit starts no program".to_string()),
+    };
+    Asked {
+        may_give_up: !start.restart.goes_on_after(Exit::Config.code().into()),
+        ..Asked::nothing(told)
+    }
 }
 
 /// The working directory of this process; systemd's default where it is gone.

@@ -81,7 +81,7 @@ fn matches_path(pattern: &[u8], path: &[u8]) -> bool {
 }
 
 /// Matches one part of a path, going back to the last `*` where a later character does not fit.
-fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
     let (mut rest, mut left) = (pattern, text);
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
