@@ -73,7 +73,7 @@ struct Row {
     sentence: String,
 }
 
-/// Reads the table; `for E in ...` repeats the rows up to `end` for each word, `$WORDS` being what Rust says of an errno.
+/// Reads the table; `for E in ...` repeats the rows up to `end` for each word, `$WORDS` being what is said of an errno.
 fn rows(table: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut heading = String::new();
@@ -99,14 +99,16 @@ fn rows(table: &str) -> Vec<Row> {
     rows
 }
 
-/// How Rust words the errno.
+/// How the C library words the errno; Rust adds its number.
 fn words(name: &str) -> String {
     let errno = ERRNOS
         .iter()
         .find(|(known, _)| *known == name)
         .unwrap_or_else(|| panic!("no errno {name}"))
         .1;
-    std::io::Error::from(errno).to_string()
+    let words = std::io::Error::from(errno).to_string();
+    let (words, _) = words.split_once(" (os error ").unwrap();
+    words.to_string()
 }
 
 impl Row {
