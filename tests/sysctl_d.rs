@@ -1,7 +1,7 @@
 //! systemd-sysctl is the judge of how we read sysctl.d: random trees are read by both.
 //!
-//! `SEED=n COUNT=1 cargo test --test sysctl_d` repeats a tree. The test runs itself again in a mount namespace; each
-//! systemd works in a throw-away layer over its root, where /proc/sys is a plain folder.
+//! `SEED=n COUNT=1 cargo test --test sysctl_d sid` repeats a tree. Each systemd works in a mount namespace, in a throw-away
+//! layer over its root, where /proc/sys is a plain folder.
 
 mod support;
 
@@ -9,12 +9,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use kubelet_tunables::boot::{Boot, taken};
 use kubelet_tunables::persist::persist;
 use kubelet_tunables::tunable::TUNABLES;
-use support::{not_run, own_uid};
+use support::{Outcome, own_uid, test};
 
 const FOLDERS: [&str; 5] = [
     "etc/sysctl.d",
@@ -36,53 +36,47 @@ const OTHERS: [&str; 5] = [
 /// `ELOOP`.
 const LOOP: i32 = 40;
 
-#[test]
-fn reads_as_systemd_sysctl_does() {
-    if std::env::var_os("INSIDE").is_some() {
-        return compare(Path::new("/"), 2500);
+fn main() -> ExitCode {
+    if let Some(root) = std::env::var_os("INSIDE") {
+        compare(Path::new(&root));
+        return ExitCode::SUCCESS;
     }
-    inside("reads_as_systemd_sysctl_does", Path::new("/"));
-}
-
-#[test]
-fn reads_as_other_versions_do() {
-    let lab = std::env::var_os("KUBELET_TUNABLES_LAB").map_or_else(
-        || PathBuf::from("/var/cache/kubelet-tunables-lab"),
-        PathBuf::from,
-    );
+    let lab = std::env::var_os("KUBELET_TUNABLES_LAB")
+        .unwrap_or_else(|| "/var/cache/kubelet-tunables-lab".into());
+    let mut tests = vec![test("here", || inside(Path::new("/")))];
     for suite in ["bullseye", "bookworm", "trixie", "sid"] {
-        let root = lab.join(suite);
-        if std::env::var_os("INSIDE").is_some() {
-            compare(&root, 300);
-        } else if !root.join(".complete").exists() {
-            not_run(
-                "reads_as_other_versions_do",
-                &format!("no root of {suite}; tests/systemd/run makes it"),
-            );
-            return;
-        }
+        let root = Path::new(&lab).join(suite);
+        tests.push(test(suite, move || {
+            if !root.join(".complete").exists() {
+                return Err(format!("no root of {suite}; tests/systemd/run makes it"));
+            }
+            inside(&root)
+        }));
     }
-    if std::env::var_os("INSIDE").is_none() {
-        inside("reads_as_other_versions_do", &lab.join("sid"));
-    }
+    support::main(tests)
 }
 
-/// Runs the test of this name again in a mount namespace of its own.
-fn inside(test: &str, root: &Path) {
+/// Runs this program again in a mount namespace of its own, to compare with the systemd of this root.
+fn inside(root: &Path) -> Outcome {
     if own_uid() != 0 {
-        return not_run(test, "it needs root");
+        return Err("it needs root".into());
     }
     if program(root).is_none() {
-        return not_run(test, "systemd-sysctl is not installed");
+        return Err("systemd-sysctl is not installed".into());
     }
-    let status = Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env("INSIDE", "1")
-        .status()
+        .env("INSIDE", root)
+        .output()
         .unwrap();
-    assert!(status.success(), "inside the namespace: {status}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
 }
 
 fn program(root: &Path) -> Option<&'static str> {
@@ -94,7 +88,8 @@ fn program(root: &Path) -> Option<&'static str> {
     .find(|path| root.join(path).exists())
 }
 
-fn compare(lower: &Path, count: u64) {
+fn compare(lower: &Path) {
+    let count = if lower == Path::new("/") { 2500 } else { 300 };
     let number = |name, default| {
         std::env::var(name).map_or(default, |text| text.parse::<u64>().expect(name))
     };
