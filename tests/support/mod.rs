@@ -1,4 +1,4 @@
-//! Owns what the tests share: saying out loud that one cannot run, and a root of its own for the real binary.
+//! Holds what the tests share: tests that can say why they cannot run here, and a root of its own for the real binary.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 pub mod machine;
@@ -6,10 +6,32 @@ pub mod machine;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libtest_mimic::{Arguments, Completion, Trial};
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_kubelet-tunables");
+
+/// What a test function returns that does not fail: nothing, or why it cannot run here.
+pub type Outcome = Result<(), String>;
+
+/// A test by this name. One that cannot run here is counted as ignored, with the reason; under `CI=true` it fails.
+pub fn test(name: impl Into<String>, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, || match run() {
+        Ok(()) => Ok(Completion::Completed),
+        Err(why) if std::env::var("CI").as_deref() == Ok("true") => {
+            Err(format!("it cannot run here: {why}").into())
+        }
+        Err(why) => Ok(Completion::ignored_with(why)),
+    })
+}
+
+/// The `main` of a test program without rustc's own harness.
+pub fn main(tests: Vec<Trial>) -> ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
 
 /// Says that a test could not run; where everything has to run (`CI=true`) that is a failure.
 pub fn not_run(test: &str, why: &str) {
@@ -33,6 +55,7 @@ pub enum User {
 pub struct Namespace {
     base: PathBuf,
     user: User,
+    runs: AtomicUsize,
 }
 
 impl Namespace {
@@ -43,7 +66,11 @@ impl Namespace {
     /// Says why this user cannot have such a namespace here.
     pub fn new(name: &str, user: User, programs: &[&str]) -> Result<Self, String> {
         let base = scratch(name);
-        let namespace = Self { base, user };
+        let namespace = Self {
+            base,
+            user,
+            runs: AtomicUsize::new(0),
+        };
         let is_root = own_uid() == 0;
         if user == User::Root && !is_root {
             return Err("it needs root".into());
@@ -103,27 +130,29 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Runs a shell script in the namespace, over the tree of `case`.
+    /// Runs a shell script in the namespace, over the tree of `case`; several at once do not see each other.
     pub fn run(&self, case: &Path, script: &str) -> Output {
-        // An ordinary user may not reach the checkout, so all that is used there is copied to the base.
-        let copy = self.base.join("case");
-        let _ = fs::remove_dir_all(&copy);
+        // An ordinary user may not reach the checkout, so the case is copied to the base.
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let copy = self.base.join(format!("case-{run}"));
         let copied = Command::new("cp").arg("-dR").arg(case).arg(&copy).status();
         assert!(
             copied.is_ok_and(|status| status.success()),
             "copy {}",
             case.display()
         );
-        fs::write(self.base.join("bin/script"), script).unwrap();
-        self.unshare()
+        let output = self
+            .unshare()
             .args(["sh", "-c", include_str!("enter"), "enter"])
             .args([&self.base, &copy])
-            .arg("/bin/script")
+            .arg(script)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
             .output()
-            .unwrap()
+            .unwrap();
+        let _ = fs::remove_dir_all(&copy);
+        output
     }
 
     fn unshare(&self) -> Command {
