@@ -1,18 +1,22 @@
 //! Reads the command line.
 
 use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::look::Mode;
+use crate::tunable::{self, TUNABLES, Tunable};
 
 /// The command line, as clap reads it.
 #[derive(Debug, Default, PartialEq, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 #[command(
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
+    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--unit UNIT | [--root DIR] [-- KUBELET [ARGUMENT]...]]\n       kubelet-tunables --explain SYSCTL [--root DIR]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
@@ -35,6 +39,15 @@ pub struct Cli {
     /// Check against the kubelet that this unit starts (needs root)
     #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
     unit: Option<OsString>,
+
+    /// Check what the first boot of the image in DIR will set
+    #[arg(long, value_name = "DIR", conflicts_with = "unit")]
+    root: Option<PathBuf>,
+
+    /// Show everything that sets SYSCTL at boot, and what counts
+    #[arg(long, value_name = "SYSCTL", value_parser = tunable,
+        conflicts_with_all = ["warn", "strict", "modify", "persist", "unit", "kubelet"])]
+    explain: Option<&'static Tunable>,
 
     /// kubelet's command line, to check against it
     #[arg(last = true, value_name = "KUBELET")]
@@ -71,7 +84,10 @@ Examples:
   kubelet-tunables --modify              fix wrong values until the next boot
   kubelet-tunables --modify --persist    fix them permanently
   kubelet-tunables -- kubelet --config=/etc/kubernetes/kubelet.yaml
-                                         check against this command line";
+                                         check against this command line
+  kubelet-tunables --explain kernel.panic
+                                         show what sets it, file by file
+  kubelet-tunables --root /mnt/image     check an image before it is booted";
 
 impl Cli {
     /// Reads the words of a command line, the first of which is the program.
@@ -80,7 +96,13 @@ impl Cli {
     ///
     /// Clap's, which is its help and version too.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(words)
+        let cli = Self::try_parse_from(words)?;
+        if cli.root.is_some() && cli.modify && !cli.persist {
+            // No kernel runs there whose values could be changed.
+            let what = "with '--root', '--modify' needs '--persist'";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, what));
+        }
+        Ok(cli)
     }
 
     /// What a command line asks to be checked, its options left out since one of them is not understood.
@@ -132,10 +154,28 @@ impl Cli {
         self.unit.as_deref()
     }
 
+    /// The image to be checked in the place of the machine.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The tunable to be explained.
+    pub fn explain(&self) -> Option<&'static Tunable> {
+        self.explain
+    }
+
     /// kubelet's command line, its first word the program; empty where there is none.
     pub fn kubelet(&self) -> &[OsString] {
         &self.kubelet
     }
+}
+
+/// The tunable of this name.
+fn tunable(name: &str) -> Result<&'static Tunable, String> {
+    tunable::named(name).ok_or_else(|| {
+        let names = TUNABLES.map(|tunable| tunable.name).join("\n  ");
+        format!("it is none of kubelet's six:\n  {names}")
+    })
 }
 
 /// Whether the name of a variable is nearly that of the check's options, so that a slip is to be warned of.
@@ -156,11 +196,7 @@ pub const OPTIONS: &str = "KUBELET_TUNABLES_ARGS";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
     use crate::exit::Exit;
-    use crate::tunable::TUNABLES;
 
     fn parse(arguments: &[&str]) -> Result<Cli, ErrorKind> {
         let words = [&["kubelet-tunables"], arguments].concat();
@@ -184,6 +220,8 @@ mod tests {
             (&["--", "kubelet", "--modify"], Mode::AsKubelet),
             (&["--warn", "--", "kubelet", "--strict"], Mode::Warn),
             (&["--modify", "--persist"], Mode::Modify),
+            (&["--root=/x", "--strict", "--", "kubelet"], Mode::Strict),
+            (&["--root=/x", "--modify", "--persist"], Mode::Modify),
         ] {
             let cli = parse(arguments).unwrap_or_else(|kind| panic!("{arguments:?}: {kind:?}"));
             assert_eq!(cli.mode(), mode, "{arguments:?}");
@@ -204,11 +242,32 @@ mod tests {
                 ErrorKind::ArgumentConflict,
             ),
             (&["--unit=a", "--unit=b"], ErrorKind::ArgumentConflict),
+            (&["--unit=a", "--root=b"], ErrorKind::ArgumentConflict),
+            (
+                &["--root=a", "--modify"],
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                &["--explain=kernel.panic", "--strict"],
+                ErrorKind::ArgumentConflict,
+            ),
+            (&["--explain=kernel.pid_max"], ErrorKind::ValueValidation),
+            (&["--explain=kernel"], ErrorKind::ValueValidation),
             (&["--wran"], ErrorKind::UnknownArgument),
             (&["kubelet"], ErrorKind::UnknownArgument),
             (&["--warn=yes"], ErrorKind::TooManyValues),
         ] {
             assert_eq!(parse(arguments).err(), Some(kind), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_tunable_may_be_written_with_slashes() {
+        for tunable in &TUNABLES {
+            for name in [tunable.name.to_string(), tunable.name.replace('.', "/")] {
+                let cli = parse(&["--explain", &name]).unwrap();
+                assert_eq!(cli.explain(), Some(tunable), "{name}");
+            }
         }
     }
 

@@ -200,6 +200,16 @@ pub struct Image {
     pub basis: Basis,
 }
 
+impl Image {
+    /// The image of this root, of which the boot was read.
+    pub fn new(root: &Root, boot: &Boot) -> Self {
+        Self {
+            path: root.path().to_path_buf(),
+            basis: boot.basis(),
+        }
+    }
+}
+
 /// What the first boot of an image will make of the six. What cannot be foretold could not be read.
 pub fn foretell(boot: &Boot) -> Findings {
     TUNABLES.each_ref().map(|tunable| Finding {
@@ -254,12 +264,15 @@ impl<'a> Look<'a> {
     }
 
     /// Puts together what was foretold of an image.
-    pub fn of_image(mode: Mode, told: Told, findings: Findings, boot: &'a Boot, root: &Root) -> Self {
+    pub fn of_image(
+        mode: Mode,
+        told: Told,
+        findings: Findings,
+        boot: &'a Boot,
+        root: &Root,
+    ) -> Self {
         let mut look = Self {
-            image: Some(Image {
-                path: root.path().to_path_buf(),
-                basis: boot.basis(),
-            }),
+            image: Some(Image::new(root, boot)),
             ..Self::new(mode, told, findings, boot, root.path())
         };
         let is_overwritten = look.told.stance() == Stance::Overwrites && mode != Mode::Strict;
@@ -501,7 +514,8 @@ pub(crate) mod tests {
         let refused = || finding(Some(0), true, None);
         let unreadable = || finding(None, false, None);
         let corrected = || finding(Some(10), false, Some(0));
-        let found: [(&str, &dyn Fn() -> Finding, Mode, [u8; 8]); 13] = [
+        type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+        let found: [Row; 13] = [
             //                                     nothing on off fails not-there unknown not-known masked
             ("wrong", &wrong, AsKubelet, [78, 78, 0, 0, 0, 0, 0, 0]),
             ("wrong", &wrong, Warn, [0; 8]),

@@ -9,9 +9,9 @@ use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{check, correct};
 use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::look::{Look, Mode, Note, Told, is_in_doubt};
+use kubelet_tunables::look::{Image, Look, Mode, Note, Told, foretell, is_in_doubt};
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::report::{Audience, Stream, say};
+use kubelet_tunables::report::{Audience, Stream, explain, say};
 use kubelet_tunables::root::Root;
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let audience = Audience::of_this_process();
     let mut notes = Vec::new();
     let cli = match (Cli::read(env::args_os()), audience) {
-        (Ok(cli), Audience::Service { .. }) if cli.persist() => {
+        (Ok(cli), Audience::Service { .. }) if cli.persist() && cli.root().is_none() => {
             notes.push(told::not_for_a_unit(root, "--persist"));
             Cli::without_options(env::args_os())
         }
@@ -35,7 +35,19 @@ fn main() -> ExitCode {
             Cli::without_options(env::args_os())
         }
     };
-    run(root, &cli, audience, notes).into()
+    match (cli.root(), cli.explain()) {
+        (Some(directory), _) => match Root::image(directory) {
+            Ok(root) => run_on_image(&root, &cli),
+            Err(error) => refuse(&format!("--root {}: {error}", directory.display())),
+        },
+        (None, Some(tunable)) => {
+            let now = ProcSys::new(root).read(tunable.name);
+            explain(&Boot::new(&Root::machine(root)), tunable, Some(&now), None);
+            Exit::Success
+        }
+        (None, None) => run(root, &cli, audience, notes),
+    }
+    .into()
 }
 
 fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
@@ -58,26 +70,26 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
         .then(|| unit::own(root))
         .flatten();
     let asked = if asks {
-        match ask(root, source(cli, is_person, own_unit.as_deref())) {
+        match ask(&files, source(cli, is_person, own_unit.as_deref())) {
             Ok(asked) => asked,
-            Err(trouble) => return refuse(&trouble.to_string()),
+            Err(trouble) => {
+                let unit = cli.unit().unwrap_or_default();
+                return refuse(&format!("{}: {trouble}", unit.display()));
+            }
         }
     } else {
         Asked::nothing(Told::NotAsked)
     };
     notes.extend(asked.notes);
-    let mode = match (cli.mode(), asked.mode_in_unit) {
-        (Mode::AsKubelet, Some(mode)) => mode,
-        (mode, _) => mode,
+    let mode = match cli.mode() {
+        Mode::AsKubelet => asked.mode_in_unit.unwrap_or_default(),
+        mode => mode,
     };
     if mode == Mode::Modify {
         correct(&proc_sys, &mut findings);
     }
     if cli.persist() {
-        notes.push(match persist(&files) {
-            Ok(persisted) => Note::Persisted(persisted.file),
-            Err(error) => Note::NotPersisted(error),
-        });
+        notes.push(make_permanent(&files));
         // The files are read anew, with ours among them.
         boot = Boot::new(&files);
     }
@@ -87,6 +99,39 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     look.may_give_up = asked.may_give_up;
     say(&look, audience, own_unit);
     Exit::of(&look)
+}
+
+/// Judges an image by what its first boot will make of it. It is a report that was asked for, whoever asked.
+fn run_on_image(root: &Root, cli: &Cli) -> Exit {
+    let notes: Vec<_> = cli
+        .persist()
+        .then(|| make_permanent(root))
+        .into_iter()
+        .collect();
+    let boot = Boot::new(root);
+    if let Some(tunable) = cli.explain() {
+        explain(&boot, tunable, None, Some(&Image::new(root, &boot)));
+        return Exit::Success;
+    }
+    let findings = foretell(&boot);
+    let asks = !cli.kubelet().is_empty() && is_in_doubt(&findings, &boot);
+    let told = match asks.then(|| ask(root, From::Words(cli.kubelet()))) {
+        Some(Ok(asked)) => asked.told,
+        Some(Err(trouble)) => return refuse(&trouble.to_string()),
+        None => Told::Nothing,
+    };
+    let mut look = Look::of_image(cli.mode(), told, findings, &boot, root);
+    look.notes = notes;
+    say(&look, Audience::Person, None);
+    Exit::of(&look)
+}
+
+/// Writes the file that makes the values permanent.
+fn make_permanent(root: &Root) -> Note {
+    match persist(root) {
+        Ok(persisted) => Note::Persisted(persisted.file.map(|file| root.place(&file))),
+        Err(error) => Note::NotPersisted(error),
+    }
 }
 
 /// Where kubelet's words are to be had.

@@ -190,7 +190,9 @@ impl Folder {
 
     fn make(root: &Root) -> Result<OwnedFd, PersistError> {
         let (parent, path) = (root.path().join("etc"), root.path().join(FOLDER));
-        let etc = root.open_folder("etc").map_err(failed(Operation::Open, &parent))?;
+        let etc = root
+            .open_folder("etc")
+            .map_err(failed(Operation::Open, &parent))?;
         let made = match retry_on_intr(|| mkdirat(&etc, "sysctl.d", FOLDER_MODE)) {
             // A link that leads nowhere, or somebody else has just made the folder.
             Err(Errno::EXIST) => false,
@@ -513,7 +515,8 @@ mod tests {
             for old in removed.split_whitespace() {
                 expected.remove(&in_folder(old));
             }
-            let outcome = persist(&tree.machine()).unwrap_or_else(|error| panic!("{case}: {error:?}"));
+            let outcome =
+                persist(&tree.machine()).unwrap_or_else(|error| panic!("{case}: {error:?}"));
             let said = Persisted {
                 file: (!file.is_empty()).then(|| path(file)),
                 removed: removed.split_whitespace().map(path).collect(),
@@ -521,7 +524,11 @@ mod tests {
             assert_eq!(outcome, said, "{case}");
             assert_eq!(tree.files(), expected, "{case}");
             assert!(views(&tree.machine(), &[]).iter().all(is_right), "{case}");
-            assert_eq!(persist(&tree.machine()).unwrap().file, None, "{case}: again");
+            assert_eq!(
+                persist(&tree.machine()).unwrap().file,
+                None,
+                "{case}: again"
+            );
         }
     }
 
@@ -538,7 +545,7 @@ mod tests {
             let before = tree.files();
             match (persist(&tree.machine()).expect_err(files), expected) {
                 (PersistError::NoName { last }, None) => {
-                    assert_eq!(last, Path::new("/").join(FOLDER).join(&long))
+                    assert_eq!(last, Path::new("/").join(FOLDER).join(&long));
                 }
                 (
                     PersistError::Io {

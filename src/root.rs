@@ -118,7 +118,8 @@ impl Root {
         Some(OsStr::from_bytes(target.to_bytes()).into())
     }
 
-    fn place(&self, path: &Path) -> PathBuf {
+    /// A path below it with that of the root before it, to be shown. In an image a link may lead elsewhere.
+    pub fn place(&self, path: &Path) -> PathBuf {
         self.path.join(path.strip_prefix("/").unwrap_or(path))
     }
 }

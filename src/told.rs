@@ -10,6 +10,7 @@ use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
 use crate::kubelet;
 use crate::look::{Mode, Note, Told};
+use crate::root::Root;
 use crate::unit::{self, Start, Trouble, Unit, words};
 
 /// Where the words of kubelet's command line are to be had.
@@ -55,15 +56,16 @@ impl Asked {
     }
 }
 
-/// Finds out what kubelet was told; `root` is where its files are.
+/// Finds out what kubelet was told; `root` is where its files are. Of an image there are words at the most.
 ///
 /// # Errors
 ///
 /// That systemd knows no such unit, of one that a person named.
-pub fn ask(root: &Path, from: From) -> Result<Asked, Trouble> {
+pub fn ask(files: &Root, from: From) -> Result<Asked, Trouble> {
+    let root = files.path();
     match from {
         From::Nowhere => Ok(Asked::nothing(Told::Nothing)),
-        From::Words(words) => Ok(Asked::nothing(told_by_words(root, words))),
+        From::Words(words) => Ok(Asked::nothing(told_by_words(files, words))),
         From::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
         From::Unit(unit) => match unit::load(root, unit) {
             Err(trouble @ Trouble::NotFound) => Err(trouble),
@@ -79,9 +81,14 @@ pub fn ask(root: &Path, from: From) -> Result<Asked, Trouble> {
     }
 }
 
-fn told_by_words(root: &Path, words: &[OsString]) -> Told {
+fn told_by_words(root: &Root, words: &[OsString]) -> Told {
     let words = words::expand(words, |name| env::var_os(name));
-    Told::Kubelet(kubelet::read(root, &own_directory(), &words))
+    let directory = if root.is_image() {
+        PathBuf::from("/")
+    } else {
+        own_directory()
+    };
+    Told::Kubelet(kubelet::read(root.path(), &directory, &words))
 }
 
 fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
@@ -98,11 +105,11 @@ fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Ask
     let unit = match loaded {
         Ok(unit) => unit,
         Err(trouble) => {
-            let why = format!("{}: {trouble}", name.display());
             return Asked::nothing(if trouble.keeps_from_starting() {
-                Told::NotStarted(why)
+                let name = name.display();
+                Told::NotStarted(format!("systemd will not start {name}: {trouble}"))
             } else {
-                Told::NotKnown(why)
+                Told::NotKnown(trouble.to_string())
             });
         }
     };

@@ -120,7 +120,8 @@ impl Boot {
             at_last = None;
         }
         let above = line.or(word_that_counts.as_ref()).cloned();
-        let over = |place: Option<&Place>| place.cloned().map_or(Effect::Counts, Effect::Overridden);
+        let over =
+            |place: Option<&Place>| place.cloned().map_or(Effect::Counts, Effect::Overridden);
         let (text, config) = match self.kernel_config() {
             Ok(kernel) => (
                 kernel.start_of(tunable).to_string(),
@@ -177,7 +178,10 @@ impl Boot {
                 text: String::from_utf8_lossy(&line.text).into_owned(),
                 effect: match &line.hidden_by {
                     Some(by) => Effect::Hidden {
-                        masked: self.root.read_link(by).is_some_and(|it| it == Path::new("/dev/null")),
+                        masked: self
+                            .root
+                            .read_link(by)
+                            .is_some_and(|it| it == Path::new("/dev/null")),
                         by: by.clone(),
                     },
                     None => effect(tunable, line, &lines[at + 1..], winner),

@@ -2,8 +2,8 @@
 //! line, or a line of a file.
 
 pub mod cmdline;
-pub mod glob;
 pub mod explain;
+pub mod glob;
 mod kernel_config;
 mod release;
 mod suspect;

@@ -129,7 +129,9 @@ impl SysctlD {
             // The boot mounts a /dev of its own, whatever the image has in its place.
             if root.is_image()
                 && kind.is_symlink()
-                && root.read_link(&path).is_some_and(|it| it == Path::new("/dev/null"))
+                && root
+                    .read_link(&path)
+                    .is_some_and(|it| it == Path::new("/dev/null"))
             {
                 continue;
             }

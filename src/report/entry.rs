@@ -1,5 +1,7 @@
 //! Makes journal entries of a look: the kind, level, sentence and fields of each.
 
+use std::fmt::Write as _;
+
 use log::Level;
 
 use super::{Audience, remedy, words};
@@ -105,7 +107,8 @@ impl Entry {
     }
 
     fn finding(sight: &Sight, look: &Look) -> Option<Self> {
-        let (kind, message) = (Kind::of(sight.outcome)?, words::finding(sight)?);
+        let kind = Kind::of(sight.outcome)?;
+        let message = words::finding(sight, look.image.is_some())?;
         let tunable = sight.finding.tunable;
         let mut fields = vec![
             ("SYSCTL", tunable.name.to_string()),
@@ -146,12 +149,10 @@ impl Entry {
     fn summary(look: &Look, level: Level, audience: Audience) -> Self {
         let mut message = format!("{}.", words::summary(look, audience));
         for remedy in remedy::of(look) {
-            message.push(' ');
-            message += remedy.purpose;
-            match remedy.command {
-                Some(command) => message += &format!(": `{command}`."),
-                None => message.push('.'),
-            }
+            let _ = match remedy.command {
+                Some(command) => write!(message, " {}: `{command}`.", remedy.purpose),
+                None => write!(message, " {}.", remedy.purpose),
+            };
         }
         Self::bare(Kind::Summary, level, message)
     }

@@ -1,6 +1,8 @@
 //! Tells what a look found, to whoever reads it, in the form that fits. Nothing else prints.
 
 mod entry;
+mod explain;
+mod image;
 pub mod journal;
 mod remedy;
 mod service;
@@ -12,6 +14,7 @@ use crate::exit::Exit;
 use crate::look::Look;
 
 pub use entry::{Entry, Kind};
+pub use explain::explain;
 pub use stream::Stream;
 
 /// Who reads the report, which decides its form and its way.

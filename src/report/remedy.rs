@@ -1,9 +1,11 @@
 //! Finds the way to fix it: for each purpose one command that fits who did it, or none where it has to be done elsewhere.
 
+use std::fmt::Write as _;
 use std::io;
 
 use rustix::process::geteuid;
 
+use super::image;
 use crate::look::{Look, Mode, NextBoot, Outcome};
 use crate::sysctl::SysctlError;
 
@@ -21,6 +23,16 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
         return Vec::new();
     }
     let is_root = geteuid().is_root();
+    if let Some(image) = &look.image {
+        let is_wrong = look.count(Outcome::Wrong) + look.count(Outcome::Undecided) > 0;
+        return (is_wrong && look.mode != Mode::Modify)
+            .then(|| Remedy {
+                purpose: "To fix it",
+                command: Some(image::remedy(image)),
+            })
+            .into_iter()
+            .collect();
+    }
     let refused = look
         .sights
         .iter()
@@ -59,7 +71,7 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
             let unit = unit.strip_suffix(".service").unwrap_or(unit);
             // Of what a unit's name may have, this alone means something to a shell.
             let quote = if unit.contains('\\') { "'" } else { "" };
-            command += &format!(" && {sudo}systemctl restart {quote}{unit}{quote}");
+            let _ = write!(command, " && {sudo}systemctl restart {quote}{unit}{quote}");
         }
         Some(command)
     };

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::stream::Stream;
-use super::{Audience, entry, remedy, words};
+use super::{Audience, entry, image, remedy, words};
 use crate::look::{Look, NextBoot, Outcome, Sight};
 
 /// Columns of a table and of text where no terminal says that it has more.
-const WIDTH: usize = 80;
+pub(super) const WIDTH: usize = 80;
 
 const RED: &str = "\x1b[1;31m";
 const GREEN: &str = "\x1b[32m";
@@ -28,7 +28,10 @@ pub(super) fn render(look: &Look) -> String {
     if !entries.is_empty() {
         text.push('\n');
     }
-    let summary = words::summary(look, Audience::Person);
+    let summary = match look.image {
+        Some(_) => image::summary(look),
+        None => words::summary(look, Audience::Person),
+    };
     fold(&mut text, &format!("{summary}."), "", width);
     for remedy in remedy::of(look) {
         text.push('\n');
@@ -39,22 +42,30 @@ pub(super) fn render(look: &Look) -> String {
             None => fold(&mut text, &format!("{}.", remedy.purpose), "", width),
         }
     }
+    if let Some(image) = &look.image {
+        text.push('\n');
+        fold(&mut text, &image::basis(image), "", width);
+    }
     text
 }
 
 fn table(look: &Look, color: bool) -> String {
-    let rows: Vec<_> = look
-        .sights
-        .iter()
-        .map(|sight| (now(sight), next(sight)))
-        .collect();
-    let now_width = rows.iter().map(|(now, _)| now.len()).fold(8, usize::max);
-    let next_width = rows.iter().map(|(_, next)| next.len()).fold(9, usize::max);
-    let mut text = format!(
-        "{:<25}  {:>13}  {:>now_width$}  {:>next_width$}\n",
-        "SYSCTL", "KUBELET NEEDS", "NOW", "NEXT BOOT"
-    );
-    for (sight, (now, next)) in look.sights.iter().zip(rows) {
+    type Column = (&'static str, fn(&Sight) -> String);
+    let columns: &[Column] = match look.image {
+        None => &[("     NOW", now), ("NEXT BOOT", next)],
+        Some(_) => &[("FIRST BOOT", now)],
+    };
+    // Each value as wide as the widest of its column.
+    let cells = |sight: Option<&Sight>| {
+        columns.iter().fold(String::new(), |cells, (name, value)| {
+            let widths = look.sights.iter().map(|sight| value(sight).len());
+            let width = widths.fold(name.len(), usize::max);
+            let value = sight.map_or_else(|| (*name).to_string(), value);
+            format!("{cells}  {value:>width$}")
+        })
+    };
+    let mut text = format!("{:<25}  {:>13}{}\n", "SYSCTL", "KUBELET NEEDS", cells(None));
+    for sight in &look.sights {
         let tunable = sight.finding.tunable;
         let remark = match color {
             false => remark(sight),
@@ -63,8 +74,10 @@ fn table(look: &Look, color: bool) -> String {
         };
         let _ = writeln!(
             text,
-            "{:<25}  {:>13}  {now:>now_width$}  {next:>next_width$}  {remark}",
-            tunable.name, tunable.expected
+            "{:<25}  {:>13}{}  {remark}",
+            tunable.name,
+            tunable.expected,
+            cells(Some(sight))
         );
     }
     text
@@ -103,7 +116,7 @@ fn is_good(outcome: Outcome) -> bool {
 }
 
 /// Appends the sentence, broken between words so that it stays within the width; further lines begin with `indent`.
-fn fold(text: &mut String, sentence: &str, indent: &str, width: usize) {
+pub(super) fn fold(text: &mut String, sentence: &str, indent: &str, width: usize) {
     let mut column = 0;
     for word in sentence.split(' ') {
         let length = word.chars().count();

@@ -10,7 +10,7 @@ use crate::boot::{Origin, Problem, Suspect, Unheeded, WhyUnheeded};
 use crate::check::Finding;
 use crate::exit::Exit;
 use crate::kubelet::{Ground, Protection};
-use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Told};
+use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Stance, Told};
 use crate::persist::{self, PersistError};
 use crate::sysctl::{Operation, SysctlError};
 
@@ -20,7 +20,10 @@ const STATUS_LIMIT: usize = 120;
 const EXCERPT: usize = 40;
 
 /// What is to be said of one tunable; none where it is right and stays so.
-pub(super) fn finding(sight: &Sight) -> Option<String> {
+///
+/// Of an image the sentence is about what `will_be` after its first boot.
+pub(super) fn finding(sight: &Sight, will_be: bool) -> Option<String> {
+    let is = if will_be { "will be" } else { "is" };
     let Finding {
         tunable,
         now,
@@ -61,18 +64,19 @@ pub(super) fn finding(sight: &Sight) -> Option<String> {
             origin()
         ),
         Outcome::Overwritten => format!(
-            "{name} is {now}, and kubelet will set it to {needed} because protectKernelDefaults is off ({})",
+            "{name} {is} {now}, and kubelet will set it to {needed} because protectKernelDefaults is off ({})",
             origin()
         ),
         Outcome::Ignored => format!(
             "{name} is {now} instead of {needed} and cannot be changed, which kubelet ignores in a user namespace: {error}"
         ),
-        Outcome::Wrong | Outcome::Undecided => {
-            format!("{name} is {now}, kubelet needs {needed} ({})", origin())
-        }
-        Outcome::Refused => {
+        Outcome::Undecided | Outcome::Refused if refused.is_some() => {
             format!("{name} is {now}, kubelet needs {needed}, and it cannot be changed: {error}")
         }
+        Outcome::Wrong | Outcome::Undecided | Outcome::Refused => {
+            format!("{name} {is} {now}, kubelet needs {needed} ({})", origin())
+        }
+        Outcome::Unreadable if will_be => format!("what {name} will be is not known: {error}"),
         Outcome::Unreadable => format!("{name} cannot be checked: {error}"),
     })
 }
@@ -293,6 +297,14 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
     let all = look.sights.len();
     let ground = ground(told);
     let and_ground = match &ground {
+        // Undecided though it is known: the feature gate would decide.
+        Some(ground)
+            if told.stance() == Stance::Overwrites && look.count(Outcome::Undecided) > 0 =>
+        {
+            format!(
+                ", {ground}, and whether kubelet ignores that in a user namespace depends on its version (feature gate KubeletInUserNamespace)"
+            )
+        }
         // That kubelet cannot read one either does not depend on what it was told.
         Some(_) if look.amiss() == look.count(Outcome::Unreadable) => {
             ", and kubelet has to read all of them".to_string()
@@ -532,7 +544,7 @@ fn not_started(reason: &str, rest: &str) -> String {
     format!("{BEGINNING}{cut}...{rest}")
 }
 
-fn plain_path(path: &Path) -> String {
+pub(super) fn plain_path(path: &Path) -> String {
     plain(&path.to_string_lossy())
 }
 
@@ -553,8 +565,8 @@ pub(super) fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::boot::{Boot, KernelStart};
-    use crate::root::Root;
     use crate::look::tests::{finding as found, kubelet, look};
+    use crate::root::Root;
 
     #[test]
     fn what_others_wrote_breaks_no_line_and_moves_no_cursor() {
@@ -609,7 +621,7 @@ mod tests {
                 next: NextBoot::Right,
                 outcome: Outcome::Wrong,
             };
-            let all = format!("{}{short}", finding(&sight).unwrap());
+            let all = format!("{}{short}", finding(&sight, false).unwrap());
             assert!(!all.contains(char::is_control), "{all:?}");
         }
     }

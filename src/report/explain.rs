@@ -1,0 +1,190 @@
+//! Draws the page on one tunable: every place that has a say in it, in the order of the boot, and what becomes of it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::image;
+use super::stream::Stream;
+use super::terminal::{WIDTH, fold};
+use super::words::{plain, plain_path, source, suspect, sysctl_error};
+use crate::boot::Boot;
+use crate::boot::explain::{Effect, Place, Say};
+use crate::look::Image;
+use crate::sysctl::SysctlError;
+use crate::tunable::Tunable;
+
+/// Before what has the last word.
+const MARK: &str = "  > ";
+const NO_MARK: &str = "    ";
+
+/// The page on a tunable, which is `now` so on the machine; an image has no now.
+pub fn explain(
+    boot: &Boot,
+    tunable: &Tunable,
+    now: Option<&Result<i64, SysctlError>>,
+    image: Option<&Image>,
+) {
+    let width = Stream::Stdout.width().unwrap_or(WIDTH).max(WIDTH);
+    Stream::Stdout.print(&page(boot, tunable, now, image, width));
+}
+
+fn page(
+    boot: &Boot,
+    tunable: &Tunable,
+    now: Option<&Result<i64, SysctlError>>,
+    image: Option<&Image>,
+    width: usize,
+) -> String {
+    let mut text = format!("{}\n\n", tunable.name);
+    let mut row = |name, value: &str, remark: &str| {
+        let line = format!("{NO_MARK}{name:<14}  {value:>8}  {remark}");
+        fold(&mut text, line.trim_end(), "        ", width);
+    };
+    row(
+        "kubelet needs",
+        &tunable.expected.to_string(),
+        tunable.reason,
+    );
+    match now {
+        None => {}
+        Some(Ok(now)) => row("now", &now.to_string(), &remark_on_now(boot, tunable, *now)),
+        Some(Err(error)) => row("now", "?", &sysctl_error(error)),
+    }
+    let boot_name = if image.is_some() {
+        "first boot"
+    } else {
+        "next boot"
+    };
+    match boot.forecast(tunable) {
+        Some(next) => {
+            let by = source(&boot.origin(tunable, next)).unwrap_or_default();
+            let verdict = verdict(tunable, next);
+            row(boot_name, &next.to_string(), &format!("{verdict}: {by}"));
+        }
+        None => row(boot_name, "?", "not known, as a file could not be read"),
+    }
+    text += "\nWhat sets it at boot, in this order; > is what counts:\n\n";
+    text += &says(&boot.explain(tunable), width);
+    let suspects = boot.suspects(tunable);
+    if !suspects.is_empty() {
+        text += "\nWhat may set it later:\n\n";
+        for suspect in &suspects {
+            let _ = writeln!(text, "{NO_MARK}{}", self::suspect(suspect));
+        }
+    }
+    if let Some(image) = image {
+        text.push('\n');
+        fold(&mut text, &image::basis(image), "", width);
+    }
+    text
+}
+
+fn verdict(tunable: &Tunable, value: i64) -> &'static str {
+    if value == tunable.expected {
+        "right"
+    } else {
+        "wrong"
+    }
+}
+
+fn remark_on_now(boot: &Boot, tunable: &Tunable, now: i64) -> String {
+    let verdict = verdict(tunable, now);
+    match boot.forecast(tunable) {
+        Some(next) if next != now => {
+            format!("{verdict}: not what the boot sets, so changed since, or a file is newer")
+        }
+        _ => verdict.to_string(),
+    }
+}
+
+/// The places, each file's lines below its name.
+fn says(says: &[Say], width: usize) -> String {
+    let texts = says.iter().map(|say| left(say).chars().count());
+    // What is longer gets a line of its own for what becomes of it.
+    let column = texts.filter(|length| *length <= 30).fold(8, usize::max);
+    let mut text = String::new();
+    let mut above = None;
+    for say in says {
+        let heading = heading(&say.place);
+        if above.as_ref() != Some(&heading) {
+            let _ = writeln!(text, "{NO_MARK}{heading}");
+            if let Effect::Hidden { by, masked } = &say.effect {
+                let link = if *masked { ", a link to /dev/null" } else { "" };
+                let because = format!("not read, as {} hides it{link}", plain_path(by));
+                fold(
+                    &mut text,
+                    &format!("{NO_MARK}  {because}"),
+                    "        ",
+                    width,
+                );
+            }
+            above = Some(heading);
+        }
+        let mark = if say.effect == Effect::Counts {
+            MARK
+        } else {
+            NO_MARK
+        };
+        let left = left(say);
+        let effect = effect(&say.effect, &say.place);
+        let line = match (left.chars().count() <= column, effect.is_empty()) {
+            (_, true) => format!("{mark}  {left}"),
+            (true, _) => format!("{mark}  {left:<column$}   {effect}"),
+            (false, _) => format!("{mark}  {left}\n{NO_MARK}  {:<column$}   {effect}", ""),
+        };
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+fn heading(place: &Place) -> String {
+    match place {
+        Place::Kernel { config: None } => "the kernel's default".to_string(),
+        Place::Kernel { config: Some(path) } => {
+            format!("the kernel's default, by {}", plain_path(path))
+        }
+        Place::CommandLine { path: None, .. } => "the kernel command line".to_string(),
+        Place::CommandLine {
+            path: Some(path), ..
+        } => format!("the kernel command line, by {}", plain_path(path)),
+        Place::File { path, .. } => plain_path(path),
+    }
+}
+
+/// What stands there; of a file with the number of the line.
+fn left(say: &Say) -> String {
+    match &say.place {
+        Place::File { line: 0, .. } => String::new(),
+        Place::File { line, .. } => format!("{line:>3}: {}", plain(&say.text)),
+        _ => plain(&say.text),
+    }
+}
+
+/// What becomes of what stands at the place.
+fn effect(effect: &Effect, place: &Place) -> String {
+    match effect {
+        Effect::Counts | Effect::Hidden { .. } => String::new(),
+        Effect::Overridden(by) => format!("overridden by {}", short(by, place)),
+        Effect::Refused => "refused by the kernel".to_string(),
+        Effect::NoPrefix => "no effect without sysctl. before it".to_string(),
+        Effect::Excludes => "no pattern sets it".to_string(),
+        Effect::Excluded(by) => format!("excluded by {}", short(by, place)),
+        Effect::Nothing => "no effect".to_string(),
+        Effect::Unread(why) => format!("could not be read: {}", plain(why)),
+    }
+}
+
+/// A place as seen from another: of two files read, no two have the same name.
+fn short(place: &Place, from: &Place) -> String {
+    match (place, from) {
+        (Place::File { path, line }, Place::File { path: here, .. }) if path == here => {
+            format!("line {line}")
+        }
+        (Place::File { path, line }, _) => {
+            let name = path.file_name().map_or(path.as_path(), Path::new);
+            format!("{}:{line}", plain_path(name))
+        }
+        (Place::CommandLine { word, .. }, _) => plain(word),
+        (Place::Kernel { .. }, _) => "the kernel's default".to_string(),
+    }
+}
