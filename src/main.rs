@@ -11,7 +11,7 @@ use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
 use kubelet_tunables::look::{Image, Look, Mode, Note, Told, foretell, is_in_doubt};
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::report::{Audience, Stream, explain, say};
+use kubelet_tunables::report::{Audience, Stream, explain, io_error, say};
 use kubelet_tunables::root::Root;
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
@@ -38,7 +38,10 @@ fn main() -> ExitCode {
     match (cli.root(), cli.explain()) {
         (Some(directory), _) => match Root::image(directory) {
             Ok(root) => run_on_image(&root, &cli),
-            Err(error) => refuse(&format!("--root {}: {error}", directory.display())),
+            Err(error) => {
+                let why = io_error(&error);
+                refuse(&format!("--root {}: {why}", directory.display()))
+            }
         },
         (None, Some(tunable)) => {
             let now = ProcSys::new(root).read(tunable.name);

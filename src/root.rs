@@ -1,10 +1,10 @@
 //! Opens what is below a root directory: that of the machine, or of an image, which no link leads out of.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,6 +13,8 @@ use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::file;
+
+const MACHINES: &str = "it leads into /proc or /sys, which the running machine has mounted there";
 
 /// The directory below which files are read. Paths below it may begin with a slash or not.
 #[derive(Debug, Clone)]
@@ -68,7 +70,11 @@ impl Root {
             return file::open(&self.place(path));
         };
         // Opening a device can have an effect, and a FIFO has nothing that the boot will find.
-        let stat = fstat(below(image, path, OFlags::PATH)?)?;
+        let file = match below(image, path, OFlags::PATH) {
+            Err(Errno::XDEV) => return Err(io::Error::other(MACHINES)),
+            file => file?,
+        };
+        let stat = fstat(file)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile | FileType::Directory => {
                 Ok(below(image, path, OFlags::NONBLOCK | OFlags::NOCTTY)?.into())
@@ -120,7 +126,12 @@ impl Root {
 
     /// A path below it with that of the root before it, to be shown. In an image a link may lead elsewhere.
     pub fn place(&self, path: &Path) -> PathBuf {
-        self.path.join(path.strip_prefix("/").unwrap_or(path))
+        // A slash at the end has a meaning, and Path's own methods would drop it.
+        let root = self.path.as_os_str().as_bytes();
+        let root = root.strip_suffix(b"/").unwrap_or(root);
+        let path = path.as_os_str().as_bytes();
+        let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+        OsString::from_vec([root, slash, path].concat()).into()
     }
 }
 
@@ -266,8 +277,8 @@ mod tests {
         // As an image in which /proc and /sys are mounted.
         let root = Root::image(Path::new("/")).unwrap();
         for path in ["proc/cmdline", "sys/kernel", "proc"] {
-            let error = root.open(path).expect_err(path);
-            assert_eq!(error.raw_os_error(), Some(Errno::XDEV.raw_os_error()));
+            let error = root.open(path).expect_err(path).to_string();
+            assert_eq!(error, MACHINES, "{path}");
         }
         for path in ["proc/self/root/etc", "proc/self/cwd", "proc/self/fd/0"] {
             assert!(root.open(path).is_err(), "{path}");

@@ -203,10 +203,14 @@ fn effect(tunable: &Tunable, line: &Line, later: &[&Line], winner: Option<&Setti
         exclusion,
         ..
     } = &line.setting;
-    let again = later
+    let mut again = later
         .iter()
-        .rfind(|later| later.hidden_by.is_none() && later.setting.key == *key);
-    if let Some(again) = again {
+        .filter(|later| later.hidden_by.is_none() && later.setting.key == *key);
+    // In its own file the nearest helps most, of others the last.
+    let in_file = again
+        .clone()
+        .find(|again| again.setting.assignment.path == assignment.path);
+    if let Some(again) = in_file.or_else(|| again.next_back()) {
         return Effect::Overridden(place_of(&again.setting));
     }
     match winner {

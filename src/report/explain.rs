@@ -16,6 +16,8 @@ use crate::tunable::Tunable;
 /// Before what has the last word.
 const MARK: &str = "  > ";
 const NO_MARK: &str = "    ";
+/// Before what is said of a file.
+const BELOW: &str = "      ";
 
 /// The page on a tunable, which is `now` so on the machine; an image has no now.
 pub fn explain(
@@ -36,32 +38,34 @@ fn page(
     width: usize,
 ) -> String {
     let mut text = format!("{}\n\n", tunable.name);
-    let mut row = |name, value: &str, remark: &str| {
-        let line = format!("{NO_MARK}{name:<14}  {value:>8}  {remark}");
-        fold(&mut text, line.trim_end(), "        ", width);
+    let mut row = |name: &str, value: &str, remark: &str| {
+        let _ = write!(text, "{NO_MARK}{name:<14}{value:>9}  ");
+        let column = NO_MARK.len() + 25;
+        fold(&mut text, remark, &" ".repeat(column), width - column);
     };
-    row(
-        "kubelet needs",
-        &tunable.expected.to_string(),
-        tunable.reason,
-    );
+    let by_whom = |value: i64| {
+        let is_right = value == tunable.expected;
+        let verdict = if is_right { "right" } else { "wrong" };
+        match source(&boot.origin(tunable, value)) {
+            Some(source) => format!("{verdict} ({source})"),
+            None => verdict.to_string(),
+        }
+    };
+    let needed = tunable.expected.to_string();
+    row("kubelet needs", &needed, tunable.reason);
     match now {
         None => {}
-        Some(Ok(now)) => row("now", &now.to_string(), &remark_on_now(boot, tunable, *now)),
+        Some(Ok(now)) => row("now", &now.to_string(), &by_whom(*now)),
         Some(Err(error)) => row("now", "?", &sysctl_error(error)),
     }
-    let boot_name = if image.is_some() {
-        "first boot"
-    } else {
-        "next boot"
-    };
+    let which = if image.is_some() { "first" } else { "next" };
     match boot.forecast(tunable) {
-        Some(next) => {
-            let by = source(&boot.origin(tunable, next)).unwrap_or_default();
-            let verdict = verdict(tunable, next);
-            row(boot_name, &next.to_string(), &format!("{verdict}: {by}"));
-        }
-        None => row(boot_name, "?", "not known, as a file could not be read"),
+        Some(next) => row(&format!("{which} boot"), &next.to_string(), &by_whom(next)),
+        None => row(
+            &format!("{which} boot"),
+            "?",
+            "not known, as a file could not be read",
+        ),
     }
     text += "\nWhat sets it at boot, in this order; > is what counts:\n\n";
     text += &says(&boot.explain(tunable), width);
@@ -79,24 +83,6 @@ fn page(
     text
 }
 
-fn verdict(tunable: &Tunable, value: i64) -> &'static str {
-    if value == tunable.expected {
-        "right"
-    } else {
-        "wrong"
-    }
-}
-
-fn remark_on_now(boot: &Boot, tunable: &Tunable, now: i64) -> String {
-    let verdict = verdict(tunable, now);
-    match boot.forecast(tunable) {
-        Some(next) if next != now => {
-            format!("{verdict}: not what the boot sets, so changed since, or a file is newer")
-        }
-        _ => verdict.to_string(),
-    }
-}
-
 /// The places, each file's lines below its name.
 fn says(says: &[Say], width: usize) -> String {
     let texts = says.iter().map(|say| left(say).chars().count());
@@ -111,12 +97,8 @@ fn says(says: &[Say], width: usize) -> String {
             if let Effect::Hidden { by, masked } = &say.effect {
                 let link = if *masked { ", a link to /dev/null" } else { "" };
                 let because = format!("not read, as {} hides it{link}", plain_path(by));
-                fold(
-                    &mut text,
-                    &format!("{NO_MARK}  {because}"),
-                    "        ",
-                    width,
-                );
+                text.push_str(BELOW);
+                fold(&mut text, &because, BELOW, width - BELOW.len());
             }
             above = Some(heading);
         }
@@ -169,7 +151,7 @@ fn effect(effect: &Effect, place: &Place) -> String {
         Effect::NoPrefix => "no effect without sysctl. before it".to_string(),
         Effect::Excludes => "no pattern sets it".to_string(),
         Effect::Excluded(by) => format!("excluded by {}", short(by, place)),
-        Effect::Nothing => "no effect".to_string(),
+        Effect::Nothing => "no effect, as a pattern excludes nothing".to_string(),
         Effect::Unread(why) => format!("could not be read: {}", plain(why)),
     }
 }

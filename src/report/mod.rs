@@ -16,6 +16,7 @@ use crate::look::Look;
 pub use entry::{Entry, Kind};
 pub use explain::explain;
 pub use stream::Stream;
+pub use words::io_error;
 
 /// Who reads the report, which decides its form and its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

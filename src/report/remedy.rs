@@ -28,7 +28,11 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
         return (is_wrong && look.mode != Mode::Modify)
             .then(|| Remedy {
                 purpose: "To fix it",
-                command: Some(image::remedy(image)),
+                command: Some(format!(
+                    "{}{}",
+                    if is_root { "" } else { "sudo " },
+                    image::remedy(image)
+                )),
             })
             .into_iter()
             .collect();

@@ -214,7 +214,7 @@ fn unread(problem: &Problem) -> String {
 }
 
 /// The system's own words, without their number.
-fn io_error(error: &io::Error) -> String {
+pub fn io_error(error: &io::Error) -> String {
     let text = error.to_string();
     let number = error
         .raw_os_error()
