@@ -24,7 +24,7 @@ pub struct Cli {
     #[arg(long, conflicts_with = "modify")]
     warn: bool,
 
-    /// Fail on any wrong value, even if protectKernelDefaults is off
+    /// Fail on any wrong value, even if kubelet would not
     #[arg(long, conflicts_with_all = ["warn", "modify"])]
     strict: bool,
 
@@ -36,15 +36,15 @@ pub struct Cli {
     #[arg(long, requires = "modify", conflicts_with_all = ["warn", "strict"])]
     persist: bool,
 
-    /// Check against the kubelet that this unit starts (needs root)
+    /// Check against the kubelet of this unit (needs root)
     #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
     unit: Option<OsString>,
 
-    /// Check what the first boot of the image in DIR will set
+    /// Check what the first boot of the image in DIR sets
     #[arg(long, value_name = "DIR", conflicts_with = "unit")]
     root: Option<PathBuf>,
 
-    /// Show everything that sets SYSCTL at boot, and what counts
+    /// Show all that sets SYSCTL at boot, and what counts
     #[arg(long, value_name = "SYSCTL", value_parser = tunable,
         conflicts_with_all = ["warn", "strict", "modify", "persist", "unit", "kubelet"])]
     explain: Option<&'static Tunable>,
@@ -333,7 +333,8 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal() {
-        let help = Cli::command().render_long_help().to_string();
+        // What --help prints, as no option has a longer help.
+        let help = Cli::command().render_help().to_string();
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }

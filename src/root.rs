@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
 use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -93,12 +93,17 @@ impl Root {
         file::read_to_end(&self.open(path)?, limit, buffer)
     }
 
-    /// Opens a folder to list it or to make files in it.
+    /// Opens a folder.
     pub(crate) fn open_folder(&self, path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
         match &self.image {
             None => open_plain(&self.place(path.as_ref()), OFlags::DIRECTORY),
             Some(image) => below(image, path.as_ref(), OFlags::DIRECTORY),
         }
+    }
+
+    /// Opens a folder to list it.
+    pub(crate) fn list(&self, path: impl AsRef<Path>) -> Result<Dir, Errno> {
+        Dir::read_from(self.open_folder(path)?)
     }
 
     /// What a path names; a link is not followed.

@@ -88,7 +88,7 @@ fn told_by_words(root: &Root, words: &[OsString]) -> Told {
     } else {
         own_directory()
     };
-    Told::Kubelet(kubelet::read(root.path(), &directory, &words))
+    Told::Kubelet(kubelet::read(root, &directory, &words))
 }
 
 fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
@@ -163,7 +163,7 @@ fn told_by_start(
     let kubelet = start.commands.iter().find_map(|command| {
         let words = command.words(&variable);
         let words = words::kubelet(&words, is_executable)?;
-        Some(kubelet::read(root, directory, words))
+        Some(kubelet::read(&Root::machine(root), directory, words))
     });
     let told = match (kubelet, start.commands.first()) {
         (Some(kubelet), _) => Told::Kubelet(kubelet),

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use kubelet_tunables::kubelet::{Protection, protection};
+use kubelet_tunables::root::Root;
 use support::{not_run, scratch};
 
 const LINES: usize = 4_000;
@@ -354,7 +355,7 @@ impl Judge {
             fs::write(root.join("config"), content).unwrap();
             let mut line = vec![OsString::from("kubelet")];
             line.extend(words.iter().cloned());
-            let protection = protection(&root, &line);
+            let protection = protection(&Root::machine(&root), &line);
             let ours = match protection {
                 Protection::On(_) => "on",
                 Protection::Off(_) => "off",

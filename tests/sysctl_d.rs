@@ -11,10 +11,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use kubelet_tunables::boot::explain::{Effect, Place};
 use kubelet_tunables::boot::{Boot, taken};
 use kubelet_tunables::persist::persist;
 use kubelet_tunables::root::Root;
-use kubelet_tunables::tunable::TUNABLES;
+use kubelet_tunables::tunable::{TUNABLES, Tunable};
 use support::{Outcome, own_uid, test};
 
 const FOLDERS: [&str; 5] = [
@@ -111,7 +112,9 @@ fn compare(lower: &Path) {
             loops += 1;
             continue;
         }
+        as_an_image(&root, seed);
         for tunable in &TUNABLES {
+            explained(&boot, tunable, seed);
             let theirs = value(&root, tunable.name);
             let ours = boot.assignment(tunable).map_or(String::new(), |it| {
                 String::from_utf8_lossy(&it.text).trim().to_string()
@@ -153,6 +156,55 @@ fn compare(lower: &Path) {
     assert!(differences.is_empty(), "{differences}");
     assert!(count < 100 || set > 100, "the trees set next to nothing");
     make_permanent(&root, program, first, count.div_ceil(10));
+}
+
+/// Of an image the same line has to count, but for those of /run, with which no boot begins.
+fn as_an_image(root: &Path, seed: u64) {
+    let ignored = vec![PathBuf::from("run/sysctl.d")];
+    let machine = Boot::without(&Root::machine(root), ignored);
+    let image = Boot::new(&Root::image(root).unwrap());
+    for tunable in &TUNABLES {
+        assert_eq!(
+            image.assignment(tunable),
+            machine.assignment(tunable),
+            "SEED={seed}: {}",
+            tunable.name
+        );
+    }
+}
+
+/// Of all that has a say, one counts: the line that systemd-sysctl applies, or, if there is none that the kernel takes,
+/// something of the kernel's.
+fn explained(boot: &Boot, tunable: &Tunable, seed: u64) {
+    let says = boot.explain(tunable);
+    let of = |effect| {
+        let mut places = says.iter().filter(|say| say.effect == effect);
+        (places.next().map(|say| say.place.clone()), places.count())
+    };
+    let line = boot.assignment(tunable).map(|line| Place::File {
+        path: line.path.to_path_buf(),
+        line: line.line,
+    });
+    let is_taken = boot
+        .assignment(tunable)
+        .is_some_and(|line| taken(tunable, &line.text).is_some());
+    let counts = if is_taken {
+        line.clone()
+    } else {
+        Some(Place::Kernel { config: None })
+    };
+    let refused = line.filter(|_| !is_taken);
+    let name = tunable.name;
+    assert_eq!(
+        of(Effect::Counts),
+        (counts, 0),
+        "SEED={seed}: {name}: {says:#?}"
+    );
+    assert_eq!(
+        of(Effect::Refused),
+        (refused, 0),
+        "SEED={seed}: {name}: {says:#?}"
+    );
 }
 
 /// Persists over trees, twice, with more files in between: systemd-sysctl has to set the six right then, also when /run is

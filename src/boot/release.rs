@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use rustix::fs::Dir;
 use rustix::io::Errno;
 
 use super::Problem;
@@ -48,11 +47,11 @@ fn last<'a>(releases: impl Iterator<Item = &'a str>) -> Option<String> {
 /// The names in a folder; none where it is missing.
 fn names(root: &Root, folder: &str) -> Result<Vec<String>, Problem> {
     let list = || -> Result<Vec<String>, Errno> {
-        let folder = match root.open_folder(folder) {
+        let entries = match root.list(folder) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
-            folder => folder?,
+            entries => entries?,
         };
-        Dir::read_from(folder)?
+        entries
             .filter_map(|entry| match entry {
                 Ok(entry) => Some(Ok(entry.file_name().to_str().ok()?.to_string())),
                 Err(error) => Some(Err(error)),

@@ -4,9 +4,8 @@ pub mod arguments;
 pub mod config;
 mod json;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use crate::file;
+use crate::root::Root;
 use arguments::Arguments;
 use config::{Refusal, Value};
 
@@ -74,7 +74,7 @@ impl fmt::Display for Ground {
 
 /// Reads what a kubelet of this command line, whose first word is the program, makes of it when it is started in the
 /// working directory.
-pub fn read(root: &Path, _working_directory: &Path, command_line: &[OsString]) -> Kubelet {
+pub fn read(root: &Root, _working_directory: &Path, command_line: &[OsString]) -> Kubelet {
     Kubelet {
         protection: protection(root, command_line),
         in_user_namespace: None,
@@ -86,7 +86,7 @@ pub fn read(root: &Path, _working_directory: &Path, command_line: &[OsString]) -
 ///
 /// The flag beats `--config-dir`, which beats `--config`. Source: `NewKubeletCommand` in kubernetes'
 /// `cmd/kubelet/app/server.go`.
-pub fn protection(root: &Path, command_line: &[OsString]) -> Protection {
+pub fn protection(root: &Root, command_line: &[OsString]) -> Protection {
     match settle(root, command_line) {
         Ok((true, ground)) => Protection::On(ground),
         Ok((false, ground)) => Protection::Off(ground),
@@ -94,12 +94,12 @@ pub fn protection(root: &Path, command_line: &[OsString]) -> Protection {
     }
 }
 
-fn settle(root: &Path, command_line: &[OsString]) -> Result<(bool, Ground), Protection> {
+fn settle(root: &Root, command_line: &[OsString]) -> Result<(bool, Ground), Protection> {
     let arguments = Arguments::parse(command_line).map_err(Protection::Fails)?;
     let mut files = Vec::new();
     if let Some(config) = arguments.config {
         let config = absolute(&config);
-        if let Err(error) = file::open(&under(root, &config))
+        if let Err(error) = root.open(&config)
             && error.kind() == io::ErrorKind::NotFound
         {
             return Err(Protection::NotThereYet(config));
@@ -133,32 +133,32 @@ fn absolute(path: &std::ffi::OsStr) -> PathBuf {
     Path::new("/").join(path)
 }
 
-fn under(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
-
 /// Adds the files that end in `.conf`, folder by folder in the order of their names.
-fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Protection> {
+fn walk(root: &Root, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Protection> {
     let trouble = |error| trouble(folder, &error);
     let mut entries = Vec::new();
-    for entry in fs::read_dir(under(root, folder)).map_err(trouble)? {
-        entries.push(entry.map_err(trouble)?);
+    for entry in root.list(folder).map_err(|error| trouble(error.into()))? {
+        let entry = entry.map_err(|error| trouble(error.into()))?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_os_string();
+        if name != "." && name != ".." {
+            entries.push((name, entry.file_type().is_dir()));
+        }
     }
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = folder.join(entry.file_name());
-        if entry.file_type().map_err(trouble)?.is_dir() {
+    entries.sort();
+    for (name, is_folder) in entries {
+        let path = folder.join(&name);
+        if is_folder {
             walk(root, &path, files)?;
-        } else if entry.file_name().as_bytes().ends_with(b".conf") {
+        } else if name.as_bytes().ends_with(b".conf") {
             files.push(path);
         }
     }
     Ok(())
 }
 
-fn content(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
+fn content(root: &Root, path: &Path) -> Result<Vec<u8>, Protection> {
     let trouble = |error| trouble(path, &error);
-    let file = file::open(&under(root, path)).map_err(trouble)?;
+    let file = root.open(path).map_err(trouble)?;
     let kind = file.metadata().map_err(trouble)?.file_type();
     if !kind.is_file() && !kind.is_dir() {
         return Err(Protection::Unknown(format!(
@@ -188,6 +188,8 @@ fn trouble(path: &Path, error: &io::Error) -> Protection {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -203,7 +205,7 @@ mod tests {
         }
         let of = |name: &str| {
             let words = ["kubelet".to_string(), format!("--config=/{name}")];
-            match protection(&root, &words.map(OsString::from)) {
+            match protection(&Root::machine(&root), &words.map(OsString::from)) {
                 Protection::On(_) => "on",
                 Protection::Off(_) => "off",
                 Protection::NotThereYet(_) => "not there yet",
