@@ -836,18 +836,11 @@ impl Style<'_> {
         } else {
             for entry in &entries {
                 text += &entry.block;
-                text += self.of(&[
-                    "\n",
-                    "\n",
-                    "\n",
-                    " \n",
-                    " # c\n",
-                    "\t# c\n",
-                    "\n\n",
-                    "\n# c\n",
-                    "\n  # c\n",
-                    "\n\t\n",
-                ]);
+                text += if self.0.once_in(60) {
+                    self.of(&["\t# c\n", "\n\t\n"])
+                } else {
+                    self.of(&["\n", "\n", " \n", " # c\n", "\n\n", "\n# c\n", "\n  # c\n"])
+                };
             }
             text += self.of(&[
                 "",

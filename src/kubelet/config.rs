@@ -350,3 +350,384 @@ fn patched(old: Option<Value>, new: Value) -> Option<Value> {
         (_, new) => Some(new),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+
+    /// protectKernelDefaults and its line, if the file says it.
+    type Said = Option<(bool, usize)>;
+
+    fn said(settings: Settings) -> Said {
+        settings.protect.map(|(on, ground)| match ground {
+            Ground::File { line, .. } => (on, line),
+            Ground::Default | Ground::Flag(_) => (on, 0),
+        })
+    }
+
+    fn outcome(content: &[u8]) -> Option<Said> {
+        parse(content, Path::new("/c")).ok().map(said)
+    }
+
+    #[test]
+    fn values_are_yaml_1_1() {
+        let on = Some(Some((true, 3)));
+        let off = Some(Some((false, 3)));
+        let cases = [
+            ("true", on),
+            ("True", on),
+            ("TRUE", on),
+            ("yes", on),
+            ("on", on),
+            ("y", on),
+            ("Y", on),
+            ("true # comment", on),
+            ("!!bool true", on),
+            ("!!bool \"true\"", on),
+            ("&a true", on),
+            ("false", off),
+            ("no", off),
+            ("off", off),
+            ("N", off),
+            ("~", Some(None)),
+            ("null", Some(None)),
+            ("", Some(None)),
+            ("\"true\"", None),
+            ("'yes'", None),
+            ("t", None),
+            ("1", None),
+            ("tRUE", None),
+            ("!!str true", None),
+            ("!other true", None),
+            ("[true]", None),
+            ("{a: true}", None),
+            ("|\n  true", None),
+            ("*nowhere", None),
+        ];
+        for (value, expected) in cases {
+            let file = format!("{HEAD}protectKernelDefaults: {value}\n");
+            assert_eq!(outcome(file.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_as_go_reads_them() {
+        let on = |line| Some(Some((true, line)));
+        let off = |line| Some(Some((false, line)));
+        let wide = |text: &str, unit: fn(u16) -> [u8; 2]| {
+            text.encode_utf16().flat_map(unit).collect::<Vec<_>>()
+        };
+        let key = "protectKernelDefaults: true\n";
+        let body = format!("{HEAD}{key}");
+        let nested = (0..1000).fold(String::new(), |text, depth| {
+            text + &" ".repeat(depth) + "x:\n"
+        });
+        let blocks = format!("{body}{nested}");
+        let cases: Vec<(&str, Vec<u8>, Option<Said>)> = vec![
+            ("absent", HEAD.into(), Some(None)),
+            ("present", body.clone().into(), on(3)),
+            ("empty", "".into(), None),
+            ("no kind", key.into(), None),
+            ("wrong kind", body.replace("KubeletC", "C").into(), None),
+            ("wrong version", body.replace("v1beta1", "v1").into(), None),
+            ("key quoted", format!("{HEAD}\"protectKernelDefaults\": true\n").into(), on(3)),
+            ("key escaped", format!("{HEAD}\"protectKernel\\u0044efaults\": true\n").into(), on(3)),
+            ("key wrongly cased", format!("{HEAD}ProtectKernelDefaults: true\n").into(), Some(None)),
+            ("key wrongly cased, and right", format!("{body}protectkerneldefaults: false\n").into(), on(3)),
+            ("twice", format!("{body}protectKernelDefaults: false\n").into(), off(4)),
+            ("in a comment", format!("{HEAD}# {key}").into(), Some(None)),
+            ("nested", format!("{HEAD}x:\n  {key}").into(), Some(None)),
+            ("in a string", format!("{HEAD}x: |\n  {key}").into(), Some(None)),
+            ("second document", format!("{HEAD}---\n{key}").into(), Some(None)),
+            ("explicit document", format!("---\n{body}...\n").into(), on(4)),
+            ("alias", format!("{HEAD}x: &a yes\nprotectKernelDefaults: *a\n").into(), on(4)),
+            ("merge", format!("{HEAD}x: &a\n  {key}<<: *a\n").into(), on(4)),
+            ("merge before", format!("{HEAD}x: &a\n  {key}<<: *a\nprotectKernelDefaults: no\n").into(), off(6)),
+            ("merge of several", format!("{HEAD}x: &a {{protectKernelDefaults: yes}}\ny: &b {{protectKernelDefaults: no}}\n<<: [*a, *b]\n").into(), on(3)),
+            ("JSON", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), on(1)),
+            ("JSON string", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": "true"}"#.into(), None),
+            ("flow", "--- {kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), on(1)),
+            ("flow at the start", "{kind: KubeletConfiguration, apiVersion: kubelet.config.k8s.io/v1beta1, protectKernelDefaults: yes}".into(), None),
+            ("JSON with tabs", b"\n{\n\t\"kind\": \"KubeletConfiguration\",\n\t\"apiVersion\": \"kubelet.config.k8s.io/v1beta1\",\n\t\"protectKernelDefaults\": true\n}\n".into(), on(5)),
+            ("JSON, not UTF-8", b"{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": \"\xff\", \"protectKernelDefaults\": true}".into(), on(1)),
+            ("JSON, twice", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true, "protectKernelDefaults": null}"#.into(), on(1)),
+            ("JSON, kinds in order", br#"{"kind": "KubeletConfiguration", "Kind": "x", "kind": null, "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true}"#.into(), None),
+            ("JSON, a comma too many", br#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", "protectKernelDefaults": true,}"#.into(), None),
+            ("kind wrongly cased", body.replace("kind", "KIND").replace("apiV", "APIv").into(), on(3)),
+            ("kinds by their bytes", format!("{body}Kind: x\n").into(), on(3)),
+            ("a kind by Unicode's cases", format!("{body}\u{212a}ind: x\n").into(), None),
+            ("a version by Unicode's cases", format!("{body}apiVer\u{17f}ion: x\n").into(), None),
+            ("versions by their bytes", format!("{body}apiversion: x\n").into(), None),
+            ("a kind that is null", format!("Kind: KubeletConfiguration\n{}", body.replace("KubeletC", "~ # C")).into(), on(4)),
+            ("a kind that is no string", format!("{body}Kind: [x]\n").into(), None),
+            ("null for a key", format!("{body}x: {{~: 1}}\n").into(), None),
+            ("nothing for a key", format!("{body}: 1\n").into(), None),
+            ("a sequence for a key", format!("{body}? [x]\n: 1\n").into(), None),
+            ("a bomb", format!("{body}a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x,".repeat(100), "*a,".repeat(100), "*b,".repeat(100)).into(), None),
+            ("many aliases", format!("{body}a: &a [{}]\nb: [{}]\n", "x,".repeat(20), "*a,".repeat(90)).into(), on(3)),
+            ("few aliases behind many nodes", format!("{body}x: [{}]\na: &a z\nb: [{}]\n", "y,".repeat(2000), "*a,".repeat(200)).into(), on(3)),
+            ("a tab behind a colon", format!("{HEAD}protectKernelDefaults:\ttrue\nmaxPods:\t110\n").into(), on(3)),
+            ("a list that goes on in column 0", format!("{body}x: [a,\nb]\n").into(), on(3)),
+            ("a list that is indented by a tab", format!("{body}x: [\n\ta\n]\n").into(), on(3)),
+            ("a mapping that closes in column 0", format!("{body}x: {{\n}}\n").into(), on(3)),
+            ("a comment behind a bracket", format!("{body}x: [# y\n]\n").into(), on(3)),
+            ("no colon", format!("{body}maxPods 110\n").into(), None),
+            ("a word behind a quoted one", format!("{body}x: \"x\" y\n").into(), None),
+            ("a block that is indented by a tab", format!("{body}x:\n\ty: 1\n").into(), None),
+            ("a literal without an end", format!("{body}x: |\n  y").into(), on(3)),
+            ("an escape without an end", format!("{body}x: \"\\").into(), None),
+            ("a text that is no tag", format!("{body}x: \"Hello!, world\"\n").into(), on(3)),
+            ("what is wrong behind the first document", [body.as_bytes(), b"---\n", &b"x\n".repeat(400), b"\xff"].concat(), on(3)),
+            ("lines that end by YAML 1.1", format!("{HEAD}x: 1\u{85}y: 2\u{2028}{key}").into(), on(5)),
+            ("a byte order mark inside", format!("{body}\u{feff}x: {{y\u{feff}: 1}}\n").into(), on(3)),
+            ("a byte order mark in a comment", format!("{HEAD}# \u{feff}\n{key}").into(), on(4)),
+            ("a byte order mark in the key", format!("{HEAD}\u{feff}{key}").into(), Some(None)),
+            ("not a mapping", "[protectKernelDefaults]".into(), None),
+            ("a scalar", "protectKernelDefaults".into(), None),
+            ("broken", format!("{body}x: [\n").into(), None),
+            ("CRLF", body.replace('\n', "\r\n").into(), on(3)),
+            ("byte order mark", format!("\u{feff}{body}").into(), on(3)),
+            ("UTF-16, little end first", wide(&format!("\u{feff}{body}"), u16::to_le_bytes), on(3)),
+            ("UTF-16, big end first", wide(&format!("\u{feff}{body}"), u16::to_be_bytes), on(3)),
+            ("not UTF-8", [body.as_bytes(), b"x: \xff\n"].concat(), None),
+            ("deep in blocks", blocks.into(), on(3)),
+            ("as deep as Go goes", format!("{body}x:\n{}1\n", "- ".repeat(yaml::DEPTH - 1)).into(), on(3)),
+            ("deeper than Go goes", format!("{body}x:\n{}1\n", "- ".repeat(yaml::DEPTH)).into(), None),
+        ];
+        for (case, content, expected) in cases {
+            assert_eq!(outcome(&content), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn tells_what_kubelet_refuses_from_what_we_cannot_read() {
+        let body = format!("{HEAD}protectKernelDefaults: true\n");
+        let many = |count, piece: &str| {
+            (0..count).fold(String::new(), |text, at| {
+                text + &piece.replace('@', &at.to_string())
+            })
+        };
+        for broken in [
+            format!("{body}x: [\n"),
+            format!("{body}x: y: z\n"),
+            format!("%YAML 1.1\n{body}"),
+        ] {
+            let refusal = parse(broken.as_bytes(), Path::new("/c"));
+            assert!(
+                matches!(refusal, Err(Refusal::ByKubelet(_))),
+                "{broken:.200} {refusal:?}"
+            );
+        }
+        for ours in [
+            body.replace("v1beta1", "__internal")
+                .replace("protect", "Protect"),
+            format!("{body}x: [y:,]\n"),
+            format!("{body}x: [!!str, y]\n"),
+            format!("{body}{}: y\n", "\u{e9}".repeat(600)),
+            format!("{body}!!binary eA==: y\n"),
+            format!("{body}x: {}{}\n", "[".repeat(5000), "1,".repeat(10_000)),
+            format!("{}---\n{body}", many(1001, "%TAG !@! y\n")),
+            format!("{body}x:\n{}", many(20_000, "- &a@ y\n")),
+            format!("{body}x: &a {{kind: y}}\ny: [{}]\n", "*a,".repeat(20_000)),
+            format!("{{{}\"x\": 1}}", "\"kind\": \"x\",".repeat(2000)),
+        ] {
+            let refusal = parse(ours.as_bytes(), Path::new("/c"));
+            assert!(
+                matches!(refusal, Err(Refusal::ByUs(_))),
+                "{ours:.200} {refusal:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn reads_a_large_file_once() {
+        // Counting the lines anew for each key would take half an hour here.
+        let key = "\"protectKernelDefaults\": true,\n";
+        let file = format!("{{{}\"x\": 1}}", key.repeat((1 << 20) / key.len()));
+        assert!(parse(file.as_bytes(), Path::new("/c")).is_err());
+    }
+
+    #[test]
+    fn reads_feature_gates() {
+        for (text, expected) in [
+            ("", None),
+            ("featureGates: {KubeletInUserNamespace: on}", Some(true)),
+            (
+                "featureGates:\n  KubeletInUserNamespace: false\n  AllAlpha: true",
+                Some(false),
+            ),
+            ("featureGates: {KubeletInUserNamespace: ~}", Some(false)),
+            ("featureGates: ~", None),
+            ("FeatureGates: {KubeletInUserNamespace: true}", None),
+            (
+                "x: &a {AllAlpha: true, AllBeta: true}\nfeatureGates: *a",
+                Some(true),
+            ),
+            ("x: &a {featureGates: {AllAlpha: true}}\n<<: *a", Some(true)),
+            (
+                "x: &a {AllAlpha: true}\nfeatureGates: {<<: *a, y: true}",
+                Some(true),
+            ),
+        ] {
+            let file = format!("{HEAD}{text}\n");
+            let settings = parse(file.as_bytes(), Path::new("/c")).unwrap();
+            assert_eq!(settings.gates.in_user_namespace(), expected, "{text}");
+            assert_eq!(
+                settings.other_gate.is_some(),
+                text.contains("y: true"),
+                "{text}"
+            );
+        }
+        for text in [
+            "[x]",
+            "x",
+            "{KubeletInUserNamespace: \"true\"}",
+            "{AllBeta: {featureGates: {}}}",
+        ] {
+            let file = format!("{HEAD}featureGates: {text}\n");
+            assert_eq!(outcome(file.as_bytes()), None, "{text}");
+        }
+        let json = r#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "featureGates": {"AllAlpha": true}, "featureGates": {"AllBeta": true}}"#;
+        let settings = parse(json.as_bytes(), Path::new("/c")).unwrap();
+        assert_eq!(settings.gates.in_user_namespace(), Some(true));
+    }
+
+    fn merged(base: &str, drop_ins: &[&str]) -> Option<Said> {
+        let base = parse(format!("{HEAD}{base}").as_bytes(), Path::new("/c")).unwrap();
+        let mut merged = DropIns::over(base);
+        for text in drop_ins {
+            merged
+                .add(format!("{HEAD}{text}\n").as_bytes(), Path::new("/d"))
+                .ok()?;
+        }
+        merged.settle().ok().map(said)
+    }
+
+    #[test]
+    fn drop_ins_are_merged_without_types() {
+        let on = "protectKernelDefaults: true";
+        let off = "protectKernelDefaults: false";
+        for (base, drop_ins, expected) in [
+            (on, &[][..], Some(Some((true, 3)))),
+            (off, &[], Some(Some((false, 3)))),
+            ("", &[], Some(Some((false, 0)))),
+            (
+                "",
+                &["x: 1\nprotectKernelDefaults: true"],
+                Some(Some((true, 4))),
+            ),
+            (on, &[off], Some(Some((false, 3)))),
+            (on, &["protectKernelDefaults: null"], Some(Some((false, 0)))),
+            (
+                off,
+                &["protectKernelDefaults: null"],
+                Some(Some((false, 0))),
+            ),
+            (off, &["ProtectKernelDefaults: true"], Some(Some((true, 3)))),
+            (on, &["ProtectKernelDefaults: false"], Some(Some((true, 3)))),
+            (
+                on,
+                &["protectkerneldefaults: false"],
+                Some(Some((false, 3))),
+            ),
+            (
+                "",
+                &["protectKernelDefaults: \"true\"", on],
+                Some(Some((true, 3))),
+            ),
+            ("", &["protectKernelDefaults: \"true\""], None),
+            (
+                "",
+                &[
+                    "protectKernelDefaults: {x: 1}",
+                    "protectKernelDefaults: {x: null}",
+                ],
+                None,
+            ),
+            (on, &["kind: KubeletConfiguration"], None),
+            (on, &["x: {a: 1, \"a\": 2}"], None),
+            (on, &["x: {1: 1, \"1\": 2}"], Some(Some((true, 3)))),
+            (
+                "",
+                &["y: &a {protectKernelDefaults: true}\n<<: *a"],
+                Some(Some((true, 3))),
+            ),
+            (
+                on,
+                &["y: &a {protectKernelDefaults: true}\n<<: *a\nprotectKernelDefaults: no"],
+                None,
+            ),
+            (on, &["Kind: [x]"], None),
+            (on, &["Kind: x\napiversion: x"], Some(Some((true, 3)))),
+            (on, &["---"], Some(Some((true, 3)))),
+        ] {
+            assert_eq!(merged(base, drop_ins), expected, "{base} {drop_ins:?}");
+        }
+        let mut none = DropIns::over(Settings::default());
+        for text in [
+            "",
+            "---\n",
+            "{}",
+            "apiVersion: kubelet.config.k8s.io/v1beta1\nKind: KubeletConfiguration\n",
+            "kind: KubeletConfiguration\n",
+            "{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": {\"y\": [{\"a\": 1, \"a\": 1}]}}",
+        ] {
+            let refusal = none.add(text.as_bytes(), Path::new("/d"));
+            assert!(matches!(refusal, Err(Refusal::ByKubelet(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn drop_ins_merge_gates_one_by_one() {
+        for (base, drop_ins, expected) in [
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &[][..],
+                Some(true),
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: {AllBeta: true}"],
+                Some(true),
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: {KubeletInUserNamespace: null}"],
+                None,
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: null"],
+                None,
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: {KubeletInUserNamespace: false}"],
+                Some(false),
+            ),
+            (
+                "featureGates: {AllAlpha: true}",
+                &["featuregates: {AllAlpha: false, AllBeta: false}"],
+                Some(false),
+            ),
+            (
+                "featureGates: {AllAlpha: true}",
+                &["featureGates: x", "featureGates: {AllBeta: false}"],
+                Some(false),
+            ),
+        ] {
+            let base = parse(format!("{HEAD}{base}\n").as_bytes(), Path::new("/c")).unwrap();
+            let mut merged = DropIns::over(base);
+            for text in drop_ins {
+                merged
+                    .add(format!("{HEAD}{text}\n").as_bytes(), Path::new("/d"))
+                    .unwrap();
+            }
+            let gates = merged.settle().unwrap().gates;
+            assert_eq!(gates.in_user_namespace(), expected, "{drop_ins:?}");
+        }
+    }
+}

@@ -165,3 +165,71 @@ impl From<serde_json::Error> for Refusal {
         Self::ByKubelet(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_go_reads() {
+        for (text, is_sound) in [
+            ("{}", true),
+            (" {\t\"a\" :\r\n1 } ", true),
+            (
+                r#"{"a":[],"b":{},"c":[[1,-0.5e+3,0],{"d":null}],"e":""}"#,
+                true,
+            ),
+            (r#"{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800"}"#, true),
+            (r#"{"\ud800":"\ud800x","kind":"\udc00"}"#, true),
+            (r#"{"a":1,"a":2}"#, true),
+            (r#"{"a":1e999}"#, true),
+            ("{", false),
+            ("{}}", false),
+            ("{,}", false),
+            ("{\"a\"}", false),
+            ("{\"a\":1,}", false),
+            ("{a:1}", false),
+            ("{\"a\":01}", false),
+            ("{\"a\":yes}", false),
+            ("{\"a\":[1}", false),
+            ("{\"a\":\"\n\"}", false),
+            ("{\"a\":\"\\x\"}", false),
+            ("{\"a\":\"}", false),
+            ("{\"a\":1}#", false),
+            ("{\"a\":1}{}", false),
+        ] {
+            assert_eq!(read(text.as_bytes(), false).is_ok(), is_sound, "{text}");
+        }
+        let nested = |depth| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read(nested(10_000).as_bytes(), false).is_ok());
+        assert!(read(nested(DEPTH - 1).as_bytes(), true).is_ok());
+        let refusal = read(nested(DEPTH).as_bytes(), true);
+        assert!(matches!(refusal, Err(Refusal::ByUs(_))));
+    }
+
+    #[test]
+    fn keeps_what_matters_in_its_order() {
+        let text = "{\"kind\": \"x\",\n\"a\": 1,\n\"\\u004bind\":\n[1], \"kind\": {\"kind\": {}, \"b\": 1}}";
+        let top = read(text.as_bytes(), false).unwrap();
+        let inner = Mapping {
+            entries: vec![(
+                "kind".to_string(),
+                Entry {
+                    value: Value::Other,
+                    line: 9,
+                },
+            )],
+            other: Some("b".to_string()),
+        };
+        let expected = [
+            ("kind", Value::Text("x".to_string()), 1),
+            ("Kind", Value::Other, 4),
+            ("kind", Value::Mapping(inner), 4),
+        ];
+        let expected = expected.map(|(key, value, line)| (key.to_string(), Entry { value, line }));
+        assert_eq!(top.entries, expected);
+        assert_eq!(top.other.as_deref(), Some("a"));
+        assert!(read(b"{\"a\": [{\"b\": 1, \"\\u0062\": 2}]}", true).is_err());
+        assert!(read(b"{\"a\": [{\"b\": 1}, {\"b\": 2}]}", true).is_ok());
+    }
+}

@@ -10,12 +10,12 @@ use libyaml_safer::{BOOL_TAG, Encoding, EventData, MappingStyle, NULL_TAG, Parse
 use super::config::{Entry, Mapping, Refusal, Value, keeps};
 
 /// Go's parser gives up at this depth.
-const DEPTH: usize = 10_000;
+pub(super) const DEPTH: usize = 10_000;
 /// Bytes that are decoded before the parser asks for them, as many as in Go: nobody minds what stands behind the first
 /// document.
 const AHEAD: usize = 512;
 /// Steps that the parser may take: for each token it looks at each bracket that is open.
-const STEPS: usize = 40_000_000;
+const STEPS: usize = 60_000_000;
 /// Directives at the most: the parser compares each with all before it.
 const DIRECTIVES: usize = 1000;
 /// Nodes that aliases may refer to or that a sequence holds, at the most; each takes some hundred bytes.
@@ -422,4 +422,62 @@ fn enter(
         mapping.meet(&key.text);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allows_as_many_aliases_as_kubelet_does() {
+        // By aliases of all, then whether that is too many: 99 of 100 up to 400,000 nodes, 10 of 100 from 4,000,000 on.
+        for (by_aliases, all, excessive) in [
+            (100, 1001, false),
+            (101, 101, false),
+            (1000, 1000, false),
+            (990, 1001, false),
+            (1001, 1001, true),
+            (396_000, 400_000, false),
+            (396_001, 400_000, true),
+            (1_198_900, 2_200_000, false),
+            (1_199_100, 2_200_000, true),
+            (399_999, 4_000_000, false),
+            (400_001, 4_000_000, true),
+            (1_999_999, 20_000_000, false),
+            (2_000_001, 20_000_000, true),
+        ] {
+            let decoded = Decoded { all, by_aliases };
+            assert_eq!(decoded.is_excessive(), excessive, "{by_aliases} of {all}");
+        }
+    }
+
+    #[test]
+    fn a_node_weighs_what_it_keeps() {
+        for (node, weight) in [
+            ("y", 1),
+            ("[]", 1),
+            ("{}", 1),
+            ("{kind: y}", 2),
+            ("[{kind: y}, {kind: y}]", 9),
+            ("{featureGates: {AllBeta: y}}", 4),
+        ] {
+            let anchors = |count| {
+                let list = (0..count).fold(String::from("x:\n"), |text, at| {
+                    text + &format!("- &a{at} {node}\n")
+                });
+                read(list.as_bytes(), false)
+            };
+            // Mappings in a sequence are kept with it, too.
+            let weight = if node.starts_with('{') {
+                2 * weight
+            } else {
+                weight
+            };
+            assert!(anchors(KEPT / weight).is_ok(), "{node}");
+            assert!(
+                matches!(anchors(KEPT / weight + 1), Err(Refusal::ByUs(_))),
+                "{node}"
+            );
+        }
+    }
 }
