@@ -155,7 +155,7 @@ fn reads_command_lines_as_kubelet_does() {
                 folder,
                 words,
                 &[&answer],
-                kubelet_at(folder, Path::new("/"), words),
+                &kubelet_at(folder, Path::new("/"), words),
             );
         }
     });
@@ -203,7 +203,7 @@ fn compare_files(test: &str, count: usize, mut content: impl FnMut() -> Vec<u8>)
         );
         for ((folder, old), today) in folders.iter().zip(old).zip(today) {
             let ours = kubelet_at(folder, Path::new("/"), &words);
-            tally.compare(folder, &words, &[&today, &old], ours);
+            tally.compare(folder, &words, &[&today, &old], &ours);
         }
     });
     tally.judge(50);
@@ -233,7 +233,7 @@ fn merges_drop_ins_as_kubelet_does() {
                 folder,
                 words,
                 &[&answer],
-                kubelet_at(Path::new("/"), folder, words),
+                &kubelet_at(Path::new("/"), folder, words),
             );
         }
     });
@@ -495,7 +495,7 @@ struct Tally {
 impl Tally {
     /// Where a kubelet goes on, we have to know how, or say that we do not; where it fails by itself, whatever we say does no
     /// harm. SHOW=fails-on shows the cases in which the first judge says that kubelet fails and we say on.
-    fn compare(&mut self, folder: &Path, words: &[OsString], answers: &[&str], kubelet: Kubelet) {
+    fn compare(&mut self, folder: &Path, words: &[OsString], answers: &[&str], kubelet: &Kubelet) {
         let ours = match kubelet.protection {
             Protection::On(_) => "on",
             Protection::Off(_) => "off",
@@ -507,7 +507,7 @@ impl Tally {
         for answer in answers {
             let mut answer = answer.split(' ');
             let judged = answer.next().unwrap();
-            kind += &format!("{judged}-");
+            kind.extend([judged, "-"]);
             agrees &= judged == "fails" || judged == ours || ours == "unknown";
             if judged != "fails"
                 && ours != "unknown"
@@ -792,7 +792,7 @@ impl Style<'_> {
             self.entry("kind", "KubeletConfiguration", true),
             self.entry("apiVersion", "kubelet.config.k8s.io/v1beta1", true),
         ];
-        for _ in 0..1 + self.0.below(5) {
+        for _ in 0..=self.0.below(5) {
             entries.push(self.any());
         }
         for _ in 0..self.0.below(4) {
@@ -925,157 +925,22 @@ impl Style<'_> {
     }
 
     fn any(&mut self) -> Entry {
-        let on = self.of(&[
-            "true", "false", "yes", "off", "True", "NO", "y", "~", "null",
-        ]);
         match self.0.below(14) {
-            0..4 => self.entry("protectKernelDefaults", on, false),
-            4 | 5 => {
-                let gate = self.of(&["KubeletInUserNamespace", "AllAlpha", "AllBeta"]);
-                let inner = self.entry(gate, on, false);
-                let (indent, space) = (
-                    self.of(&["  ", " ", "    "]),
-                    self.of(&["", " ", "\n", "\n  "]),
-                );
-                let block = match inner.block.contains('\n') || self.0.once_in(3) {
-                    true => format!("{{{space}{}{space}}}", inner.flow),
-                    false => format!("\n{indent}{}", inner.block),
-                };
-                self.with(
-                    "featureGates",
-                    &block,
-                    &format!("{{{space}{}{space}}}", inner.flow),
-                )
+            0..4 => {
+                let on = self.on();
+                self.entry("protectKernelDefaults", on, false)
             }
+            4 | 5 => self.gate(),
             6 => {
                 let number = self.of(&["110", "0x6e", "0b11", "+110", "1_0"]);
                 self.entry("maxPods", number, false)
             }
-            7 => {
-                let list = self.of(&[
-                    "[10.96.0.10]",
-                    "[ 10.96.0.10, '10.96.0.11', ]",
-                    "[\n10.96.0.10\n]",
-                    "[10.96.0.10,\n10.96.0.11]",
-                    "[\"a\",\n\t\"b\"]",
-                    "[]",
-                    "[# c\n x]",
-                    "[a b c, d]",
-                    "[a: b, ? c : d]",
-                ]);
-                let block = self.of(&[
-                    "\n- 10.96.0.10",
-                    "\n  - 10.96.0.10\n  - \"10.96.0.11\"",
-                    "\n-   10.96.0.10\n-\t10.96.0.11",
-                    "\n- # c\n  10.96.0.10",
-                    "\n- - a\n  - b",
-                    "\n-\n  - a",
-                ]);
-                let block = if self.0.once_in(2) { list } else { block };
-                self.with("clusterDNS", block, list)
-            }
-            8 => {
-                let text = self.of(&[
-                    "cluster.local",
-                    "\"cluster\n  local\"",
-                    "'it''s'",
-                    "a#b",
-                    "a:b",
-                    "http://x",
-                    "\"a: b\"",
-                    "<x",
-                    "-x",
-                    "?x",
-                    ":x",
-                    "a b  c",
-                    "2001-01-01",
-                    "1e3",
-                    ".5",
-                    "=",
-                    "é",
-                    "\u{1f600}",
-                    "\"\\t\\/\\N\\_\\L\"",
-                    "\"q\nq\"",
-                    "'a\n\n b'",
-                    "a\n  b\n\n  c",
-                ]);
-                let flow = self.of(&[
-                    "cluster.local",
-                    "\"cluster\nlocal\"",
-                    "'it''s'",
-                    "a#b",
-                    "a:b",
-                    "http://x",
-                    "-x",
-                    "a b",
-                    "\"{\"",
-                    "'[,]'",
-                ]);
-                self.with("clusterDomain", text, flow)
-            }
-            9 => {
-                let text = self.of(&[
-                    "|\n  a\n  b",
-                    ">\n  a\n\n   b",
-                    "|-\n a",
-                    "|+\n a\n",
-                    ">2\n   a",
-                    "|\n\n  # no comment\n  protectKernelDefaults: 1",
-                    "| # c\n  a",
-                    "|1-\n  a",
-                ]);
-                let key = self.of(&["text", "a"]);
-                Entry {
-                    block: format!("{key}: {text}"),
-                    flow: format!("{key}: x"),
-                }
-            }
-            10 => {
-                let merge = self.of(&[
-                    "<<: {protectKernelDefaults: true}",
-                    "<<: [{protectKernelDefaults: false}, {x: 1}]",
-                    "\"<<\": 1",
-                    "<<: {featureGates: {AllAlpha: true}}",
-                ]);
-                Entry {
-                    block: merge.to_string(),
-                    flow: merge.to_string(),
-                }
-            }
-            11 => {
-                let (block, flow) = (
-                    self.of(&[
-                        "x: &x {protectKernelDefaults: on}\n<<: *x",
-                        "x: &x yes\nprotectKernelDefaults: *x",
-                        "x: &x {AllAlpha: true}\nfeatureGates: *x",
-                        "x: &x\n  y: *x",
-                        "x: &x {a: 1}\ny: [*x, *x]",
-                        "y: &y [{protectKernelDefaults: n}]\n<<: *y",
-                    ]),
-                    self.of(&[
-                        "x: &x {protectKernelDefaults: on}, <<: *x",
-                        "x: &x yes, protectKernelDefaults: *x",
-                        "x: [&x {a: 1}, *x]",
-                        "*x : 1",
-                        "x, y",
-                        "x: , y:",
-                    ]),
-                );
-                Entry {
-                    block: block.to_string(),
-                    flow: flow.to_string(),
-                }
-            }
-            12 => {
-                let (block, flow) = (
-                    self.of(&["evictionHard: {\n}", "evictionHard: {memory.available: 100Mi\n}", "authentication:\n  webhook:\n    cacheTTL: 0s\n  anonymous: {enabled: false}", "authentication:\n webhook: {enabled: true,\n cacheTTL: 0s}", "? a\n? b", "x:\n- y: 1\n  z: 2\n- y: 3", "x:\n  - &q\n    y: 1\n  - !!map\n    y: 1\n  - !!seq\n    - y", "x: !local\n  y: 1", "? |\n  k\n: v"]),
-                    self.of(&["evictionHard: {\n}", "a: {b: {c: [d, {e: f}]}}", "\"a\":1", "a: !!str", "a: &z", "'b':[]"]),
-                );
-                Entry {
-                    block: block.to_string(),
-                    flow: flow.to_string(),
-                }
-            }
+            7 => self.list(),
+            8 => self.text(),
+            9 => self.literal(),
+            10 => self.merge(),
+            11 => self.alias(),
+            12 => self.nested(),
             _ => {
                 let value = self.of(&[
                     "\"true\"",
@@ -1090,6 +955,180 @@ impl Style<'_> {
                 ]);
                 self.with("protectKernelDefaults", value, value)
             }
+        }
+    }
+
+    fn on(&mut self) -> &'static str {
+        self.of(&[
+            "true", "false", "yes", "off", "True", "NO", "y", "~", "null",
+        ])
+    }
+
+    fn gate(&mut self) -> Entry {
+        let on = self.on();
+        let gate = self.of(&["KubeletInUserNamespace", "AllAlpha", "AllBeta"]);
+        let inner = self.entry(gate, on, false);
+        let (indent, space) = (
+            self.of(&["  ", " ", "    "]),
+            self.of(&["", " ", "\n", "\n  "]),
+        );
+        let block = if inner.block.contains('\n') || self.0.once_in(3) {
+            format!("{{{space}{}{space}}}", inner.flow)
+        } else {
+            format!("\n{indent}{}", inner.block)
+        };
+        self.with(
+            "featureGates",
+            &block,
+            &format!("{{{space}{}{space}}}", inner.flow),
+        )
+    }
+
+    fn list(&mut self) -> Entry {
+        let list = self.of(&[
+            "[10.96.0.10]",
+            "[ 10.96.0.10, '10.96.0.11', ]",
+            "[\n10.96.0.10\n]",
+            "[10.96.0.10,\n10.96.0.11]",
+            "[\"a\",\n\t\"b\"]",
+            "[]",
+            "[# c\n x]",
+            "[a b c, d]",
+            "[a: b, ? c : d]",
+        ]);
+        let block = self.of(&[
+            "\n- 10.96.0.10",
+            "\n  - 10.96.0.10\n  - \"10.96.0.11\"",
+            "\n-   10.96.0.10\n-\t10.96.0.11",
+            "\n- # c\n  10.96.0.10",
+            "\n- - a\n  - b",
+            "\n-\n  - a",
+        ]);
+        let block = if self.0.once_in(2) { list } else { block };
+        self.with("clusterDNS", block, list)
+    }
+
+    fn text(&mut self) -> Entry {
+        let text = self.of(&[
+            "cluster.local",
+            "\"cluster\n  local\"",
+            "'it''s'",
+            "a#b",
+            "a:b",
+            "http://x",
+            "\"a: b\"",
+            "<x",
+            "-x",
+            "?x",
+            ":x",
+            "a b  c",
+            "2001-01-01",
+            "1e3",
+            ".5",
+            "=",
+            "é",
+            "\u{1f600}",
+            "\"\\t\\/\\N\\_\\L\"",
+            "\"q\nq\"",
+            "'a\n\n b'",
+            "a\n  b\n\n  c",
+        ]);
+        let flow = self.of(&[
+            "cluster.local",
+            "\"cluster\nlocal\"",
+            "'it''s'",
+            "a#b",
+            "a:b",
+            "http://x",
+            "-x",
+            "a b",
+            "\"{\"",
+            "'[,]'",
+        ]);
+        self.with("clusterDomain", text, flow)
+    }
+
+    fn literal(&mut self) -> Entry {
+        let text = self.of(&[
+            "|\n  a\n  b",
+            ">\n  a\n\n   b",
+            "|-\n a",
+            "|+\n a\n",
+            ">2\n   a",
+            "|\n\n  # no comment\n  protectKernelDefaults: 1",
+            "| # c\n  a",
+            "|1-\n  a",
+        ]);
+        let key = self.of(&["text", "a"]);
+        Entry {
+            block: format!("{key}: {text}"),
+            flow: format!("{key}: x"),
+        }
+    }
+
+    fn merge(&mut self) -> Entry {
+        let merge = self.of(&[
+            "<<: {protectKernelDefaults: true}",
+            "<<: [{protectKernelDefaults: false}, {x: 1}]",
+            "\"<<\": 1",
+            "<<: {featureGates: {AllAlpha: true}}",
+        ]);
+        Entry {
+            block: merge.to_string(),
+            flow: merge.to_string(),
+        }
+    }
+
+    fn alias(&mut self) -> Entry {
+        let (block, flow) = (
+            self.of(&[
+                "x: &x {protectKernelDefaults: on}\n<<: *x",
+                "x: &x yes\nprotectKernelDefaults: *x",
+                "x: &x {AllAlpha: true}\nfeatureGates: *x",
+                "x: &x\n  y: *x",
+                "x: &x {a: 1}\ny: [*x, *x]",
+                "y: &y [{protectKernelDefaults: n}]\n<<: *y",
+            ]),
+            self.of(&[
+                "x: &x {protectKernelDefaults: on}, <<: *x",
+                "x: &x yes, protectKernelDefaults: *x",
+                "x: [&x {a: 1}, *x]",
+                "*x : 1",
+                "x, y",
+                "x: , y:",
+            ]),
+        );
+        Entry {
+            block: block.to_string(),
+            flow: flow.to_string(),
+        }
+    }
+
+    fn nested(&mut self) -> Entry {
+        let (block, flow) = (
+            self.of(&[
+                "evictionHard: {\n}",
+                "evictionHard: {memory.available: 100Mi\n}",
+                "authentication:\n  webhook:\n    cacheTTL: 0s\n  anonymous: {enabled: false}",
+                "authentication:\n webhook: {enabled: true,\n cacheTTL: 0s}",
+                "? a\n? b",
+                "x:\n- y: 1\n  z: 2\n- y: 3",
+                "x:\n  - &q\n    y: 1\n  - !!map\n    y: 1\n  - !!seq\n    - y",
+                "x: !local\n  y: 1",
+                "? |\n  k\n: v",
+            ]),
+            self.of(&[
+                "evictionHard: {\n}",
+                "a: {b: {c: [d, {e: f}]}}",
+                "\"a\":1",
+                "a: !!str",
+                "a: &z",
+                "'b':[]",
+            ]),
+        );
+        Entry {
+            block: block.to_string(),
+            flow: flow.to_string(),
         }
     }
 }
