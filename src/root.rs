@@ -8,7 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat};
+use rustix::fs::{
+    CWD, Dir, DirEntry, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat,
+};
 use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -101,9 +103,24 @@ impl Root {
         }
     }
 
-    /// Opens a folder to list it.
-    pub(crate) fn list(&self, path: impl AsRef<Path>) -> Result<Dir, Errno> {
-        Dir::read_from(self.open_folder(path)?)
+    /// What is in a folder, by name and kind, in no order.
+    pub(crate) fn list(
+        &self,
+        path: &Path,
+    ) -> Result<impl Iterator<Item = Result<(OsString, FileType), Errno>>, Errno> {
+        let entries = Dir::read_from(self.open_folder(path)?)?;
+        let found = move |entry: DirEntry| {
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_os_string();
+            let kind = match entry.file_type() {
+                // Some file systems leave it open.
+                FileType::Unknown => FileType::from_raw_mode(self.lstat(path.join(&name))?.st_mode),
+                kind => kind,
+            };
+            Ok((name, kind))
+        };
+        Ok(entries
+            .filter(|entry| !matches!(entry, Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..")))
+            .map(move |entry| found(entry?)))
     }
 
     /// What a path names; a link is not followed.

@@ -9,8 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use kubelet_tunables::persist::{Operation, PersistError, persist};
-use kubelet_tunables::report::io_error;
+use kubelet_tunables::persist::{PersistError, persist};
 use kubelet_tunables::root::Root;
 use support::{copy, not_run, own_uid, scratch};
 
@@ -53,12 +52,12 @@ const ROWS: &str = "
     inject fsync:error=EIO $D/$T | write $D/90-kubelet.conf: Input/output error |
     inject fsync:error=ENOSPC $D/$T | write $D/90-kubelet.conf: No space left on device |
     inject fsync:error=EINTR:when=1 $D/$T | ok | 90-kubelet.conf
-    inject renameat2:error=EIO | rename a temporary file to $D/90-kubelet.conf: Input/output error |
-    inject renameat2:error=EROFS | rename a temporary file to $D/90-kubelet.conf: Read-only file system |
+    inject renameat2:error=EIO | rename $D/90-kubelet.conf: Input/output error |
+    inject renameat2:error=EROFS | rename $D/90-kubelet.conf: Read-only file system |
     inject renameat2:error=EINTR:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=EINVAL:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=ENOSYS:when=1 | ok | 90-kubelet.conf
-    inject renameat2:delay_enter=1s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename a temporary file to $D/90-kubelet.conf: File exists | 90-kubelet.conf
+    inject renameat2:delay_enter=1s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename $D/90-kubelet.conf: File exists | 90-kubelet.conf
     inject fsync:error=EIO $D | sync $D: Input/output error | 90-kubelet.conf
     inject fsync:error=EINVAL $D | ok | 90-kubelet.conf
     inject fsync:error=EINTR:when=1 $D | ok | 90-kubelet.conf
@@ -123,19 +122,28 @@ look
 fn each_fault_leaves_nothing_half_written() {
     const TEST: &str = "each_fault_leaves_nothing_half_written";
     if let Some(root) = std::env::var_os("R") {
-        // A tree is an image, but for the machine's own root.
         let path = Path::new(&root);
+        // A tree is an image, but for the machine's own root.
         let root = if path == Path::new("/") {
-            Root::machine(path)
+            Ok(Root::machine(path))
         } else {
-            match Root::image(path) {
-                Ok(root) => root,
-                Err(error) => return println!("\nSAID: {}", io_error(&error)),
-            }
+            Root::image(path)
+        };
+        let root = match root {
+            Ok(root) => root,
+            Err(error) => return println!("\nSAID: {error}"),
         };
         match persist(&root) {
             Ok(_) => println!("\nSAID: ok"),
-            Err(error) => println!("\nSAID: {}", words(&error)),
+            Err(PersistError::Io {
+                operation,
+                path,
+                source,
+            }) => {
+                let operation = format!("{operation:?}").to_lowercase();
+                println!("\nSAID: {operation} {}: {source}", path.display());
+            }
+            Err(error) => println!("\nSAID: {error:?}"),
         }
         return;
     }
@@ -154,28 +162,6 @@ fn each_fault_leaves_nothing_half_written() {
     let failed = rows.iter().filter(|row| !ends_as_expected(row)).count();
     println!("persist: {} faults, {failed} ended otherwise", rows.len());
     assert_eq!(failed, 0);
-}
-
-fn words(error: &PersistError) -> String {
-    match error {
-        PersistError::Io {
-            operation,
-            path,
-            source,
-        } => {
-            let operation = match operation {
-                Operation::Open => "open",
-                Operation::List => "list",
-                Operation::Create => "create",
-                Operation::Write => "write",
-                Operation::Rename => "rename a temporary file to",
-                Operation::Remove => "remove",
-                Operation::Sync => "sync",
-            };
-            format!("{operation} {}: {}", path.display(), io_error(source))
-        }
-        PersistError::NoName { last } => format!("no name after {}", last.display()),
-    }
 }
 
 fn ends_as_expected(row: &str) -> bool {

@@ -47,15 +47,13 @@ fn last<'a>(releases: impl Iterator<Item = &'a str>) -> Option<String> {
 /// The names in a folder; none where it is missing.
 fn names(root: &Root, folder: &str) -> Result<Vec<String>, Problem> {
     let list = || -> Result<Vec<String>, Errno> {
-        let entries = match root.list(folder) {
+        let entries = match root.list(Path::new(folder)) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
             entries => entries?,
         };
+        // A release is of ASCII.
         entries
-            .filter_map(|entry| match entry {
-                Ok(entry) => Some(Ok(entry.file_name().to_str().ok()?.to_string())),
-                Err(error) => Some(Err(error)),
-            })
+            .filter_map(|entry| entry.map(|(name, _)| name.into_string().ok()).transpose())
             .collect()
     };
     list().map_err(|error| Problem {
