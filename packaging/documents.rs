@@ -56,7 +56,7 @@ fn page(date: &str) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// The usage line, options bold and what stands for something else in italics.
+/// The usage, each form of it on a line, options bold and what stands for something else in italics.
 fn synopsis(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
     let words = usage.split_whitespace().skip(1).map(|word| {
@@ -68,7 +68,9 @@ fn synopsis(command: &Command) -> String {
         };
         word.replace(bare, &format!("\\f{font}{}\\fR", roff(bare)))
     });
-    words.collect::<Vec<_>>().join(" ")
+    let program = "\\fBkubelet\\-tunables\\fR";
+    let usage = words.collect::<Vec<_>>().join(" ");
+    usage.replace(&format!(" {program}"), &format!("\n.br\n{program}"))
 }
 
 fn table() -> String {
