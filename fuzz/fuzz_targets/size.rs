@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use kubelet_tunables::boot::cmdline;
 use kubelet_tunables::boot::sysctl_d::SysctlD;
-use kubelet_tunables::kubelet::{arguments::Arguments, config, words};
+use kubelet_tunables::kubelet::{arguments::Arguments, config};
+use kubelet_tunables::unit::words;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rustix::time::{ClockId, clock_gettime};
 
