@@ -1,5 +1,5 @@
-//! Owns work that may never end, since somebody does not answer: a thread that is waited for up to a limit and dies with
-//! the process.
+//! Waits, up to a limit, for work that may never end because somebody does not answer. The work is a thread that dies
+//! with the process.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver};
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_for_what_ends_and_not_for_ever() {
+    fn waits_no_longer_than_the_limit() {
         let work = Background::start(|| 7).unwrap();
         assert_eq!(work.wait(Duration::from_secs(60)), Some(7));
         let (_open, never) = mpsc::channel::<()>();

@@ -1,106 +1,70 @@
-//! Owns the judgement: the one loop over the table, and what it found.
+//! Reads the six tunables, finds which are wrong and whether they can be changed, and corrects them when asked.
 
 use crate::sysctl::{ProcSys, SysctlError};
 use crate::tunable::{TUNABLES, Tunable};
 
-/// What is done about a tunable that is not as kubelet needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Behavior {
-    /// A mismatch is an error.
-    Error,
-    /// A mismatch is a warning.
-    Warn,
-    /// A mismatch is corrected.
-    Modify,
-    /// Kubelet will correct a mismatch itself, if it can.
-    AsKubelet,
-}
-
 /// What was found of one tunable.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It has the value that kubelet needs.
-    AsExpected,
-    /// It has another value.
-    Mismatch {
-        /// The value it has.
-        actual: i64,
-    },
-    /// It has another value, which kubelet will overwrite.
-    Overruled {
-        /// The value it has.
-        actual: i64,
-    },
-    /// It had another value and now has the one that kubelet needs.
-    Modified {
-        /// The value it had.
-        from: i64,
-    },
-    /// It could not be read or understood, so nothing is known of it.
-    Unreadable(SysctlError),
-    /// It has another value, and that could not be changed.
-    Unwritable {
-        /// The value it has.
-        actual: i64,
-        /// Why it could not be changed.
-        error: SysctlError,
-    },
-}
-
-/// One tunable and what was found of it.
 #[derive(Debug)]
 pub struct Finding {
     /// The row of the table.
     pub tunable: &'static Tunable,
-    /// What was found.
-    pub outcome: Outcome,
+    /// The value that it has now.
+    pub now: Result<i64, SysctlError>,
+    /// The value that it had before it was corrected.
+    pub was: Option<i64>,
+    /// Why a wrong value cannot be changed.
+    pub refused: Option<SysctlError>,
 }
 
-/// What was found of all six, and under which behaviour.
-#[derive(Debug)]
-pub struct Verdict {
-    /// How a mismatch was to be treated.
-    pub behavior: Behavior,
-    /// One finding for each row of the table, in its order.
-    pub findings: [Finding; TUNABLES.len()],
-}
+impl Finding {
+    /// The value, where it is not the one that kubelet needs.
+    pub fn wrong(&self) -> Option<i64> {
+        match self.now {
+            Ok(now) if now != self.tunable.expected => Some(now),
+            _ => None,
+        }
+    }
 
-/// Looks at all six tunables, and with [`Behavior::Modify`] corrects those that differ.
-pub fn check(proc_sys: &ProcSys, behavior: Behavior) -> Verdict {
-    Verdict {
-        behavior,
-        findings: std::array::from_fn(|row| {
-            let tunable = &TUNABLES[row];
-            let outcome = match proc_sys.read(tunable.name) {
-                Err(error) => Outcome::Unreadable(error),
-                Ok(actual) if actual == tunable.expected => Outcome::AsExpected,
-                Ok(actual) => match behavior {
-                    Behavior::Error | Behavior::Warn => Outcome::Mismatch { actual },
-                    Behavior::Modify => modify(proc_sys, tunable, actual),
-                    Behavior::AsKubelet => match proc_sys.could_write(tunable.name) {
-                        Ok(()) => Outcome::Overruled { actual },
-                        Err(error) => Outcome::Unwritable { actual, error },
-                    },
-                },
-            };
-            Finding { tunable, outcome }
-        }),
+    /// Whether it has the value that kubelet needs.
+    pub fn is_right(&self) -> bool {
+        matches!(self.now, Ok(now) if now == self.tunable.expected)
     }
 }
 
-fn modify(proc_sys: &ProcSys, tunable: &Tunable, from: i64) -> Outcome {
-    if let Err(error) = proc_sys.write(tunable.name, tunable.expected) {
-        return Outcome::Unwritable {
-            actual: from,
-            error,
+/// One finding for each row of the table, in its order.
+pub type Findings = [Finding; TUNABLES.len()];
+
+/// Looks at all six, and at whether a wrong one could be changed; changes nothing.
+pub fn check(proc_sys: &ProcSys) -> Findings {
+    TUNABLES.each_ref().map(|tunable| {
+        let mut finding = Finding {
+            tunable,
+            now: proc_sys.read(tunable.name),
+            was: None,
+            refused: None,
         };
-    }
-    match proc_sys.read(tunable.name) {
-        Err(error) => Outcome::Unreadable(error),
-        Ok(now) if now == tunable.expected => Outcome::Modified { from },
-        Ok(actual) => Outcome::Unwritable {
-            actual,
-            error: SysctlError::not_taken(proc_sys, tunable.name, tunable.expected),
-        },
+        if finding.wrong().is_some() {
+            finding.refused = proc_sys.could_write(tunable.name).err();
+        }
+        finding
+    })
+}
+
+/// Corrects those that are wrong.
+pub fn correct(proc_sys: &ProcSys, findings: &mut Findings) {
+    for finding in findings {
+        let Tunable { name, expected, .. } = *finding.tunable;
+        let Some(wrong) = finding.wrong() else {
+            continue;
+        };
+        finding.refused = proc_sys.write(name, expected).err();
+        if finding.refused.is_some() {
+            continue;
+        }
+        finding.now = proc_sys.read(name);
+        finding.was = Some(wrong);
+        if finding.wrong().is_some() {
+            finding.refused = Some(SysctlError::not_taken(proc_sys, name, expected));
+        }
     }
 }

@@ -1,38 +1,43 @@
-//! Owns what may be said on the command line.
+//! Reads the command line.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::Parser;
 
-use crate::check::Behavior;
+use crate::look::Mode;
 
 /// The command line, as clap reads it.
 #[derive(Debug, Default, PartialEq, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 #[command(
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --modify | --strict]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
+    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// Only warn of a wrong value: exit 0, change nothing
+    /// Only warn of a wrong value
     #[arg(long, conflicts_with = "modify")]
     warn: bool,
 
-    /// Correct each wrong value until the next boot (needs root)
-    #[arg(long)]
-    modify: bool,
-
-    /// Call a wrong value an error whatever kubelet is told
+    /// Fail on any wrong value, even if protectKernelDefaults is off
     #[arg(long, conflicts_with_all = ["warn", "modify"])]
     strict: bool,
 
-    /// Judge as the kubelet that this unit starts (needs root)
+    /// Correct wrong values until the next boot (needs root)
+    #[arg(long)]
+    modify: bool,
+
+    /// Make the values permanent by a file in /etc/sysctl.d
+    #[arg(long, requires = "modify", conflicts_with_all = ["warn", "strict"])]
+    persist: bool,
+
+    /// Check against the kubelet that this unit starts (needs root)
     #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
     unit: Option<OsString>,
 
-    /// Kubelet's own command line, its first word the program
+    /// kubelet's command line, to check against it
     #[arg(last = true, value_name = "KUBELET")]
     kubelet: Vec<OsString>,
 }
@@ -40,33 +45,34 @@ pub struct Cli {
 const ABOUT: &str = "\
 Checks the six kernel tunables that kubelet insists on, before kubelet starts.
 
-With protectKernelDefaults on, kubelet dies when one of them differs from the
-value it needs. This program looks first, says which are wrong, and its exit
-code keeps systemd from starting a kubelet that would die. It runs before
-kubelet as ExecStartPre= of kubelet.service, and by hand whenever you like.
+If protectKernelDefaults is on, kubelet exits when one of them differs from the
+value that it needs. This check runs before kubelet, as ExecStartPre= of its
+unit: it logs which values are wrong, what set them, and the command that fixes
+them, and stops a kubelet that would fail. Run it in a shell to see the same.
 
   vm.overcommit_memory       1         kernel.panic_on_oops       1
   vm.panic_on_oom            0         kernel.keys.root_maxkeys   1000000
   kernel.panic               10        kernel.keys.root_maxbytes  25000000";
 
 const AFTER_HELP: &str = "\
-Without these a wrong value is an error, and nothing is changed. For --unit, and
-behind `--`, it is one only if that kubelet has protectKernelDefaults on, by its
-flags or its configuration files: one that has it off sets the six itself.
-Behind `--` a word such as $KUBELET_EXTRA_ARGS stands for that variable's words.
+Without --warn, --strict or --modify, a wrong value is an error only if kubelet
+would fail because of it: that depends on kubelet's own flags and configuration
+files. In a shell, as root, --unit kubelet.service is the default if that unit
+is loaded.
 
 Exit codes:
-   0  kubelet's check will pass (or --warn, and a value is wrong)
-   2  the command line was not understood
-  74  a value could not be read or understood, so nothing is known of it
-  77  a value is wrong and could not be changed
+   0  no wrong value is known to stop kubelet (or --warn)
+   2  bad usage (only by hand)
+  74  a value could not be read, even with --warn
+  77  a value is wrong and cannot be changed
   78  a value is wrong
 
 Examples:
-  kubelet-tunables             look, and exit non-zero when a value is wrong
-  kubelet-tunables --unit kubelet.service
-                               what the gate says of this node's kubelet
-  kubelet-tunables --modify    put the wrong values right until the next boot";
+  kubelet-tunables                       check this node's kubelet
+  kubelet-tunables --modify              fix wrong values until the next boot
+  kubelet-tunables --modify --persist    fix them permanently
+  kubelet-tunables -- kubelet --config=/etc/kubernetes/kubelet.yaml
+                                         check against this command line";
 
 impl Cli {
     /// Reads the words of a command line, the first of which is the program.
@@ -74,42 +80,79 @@ impl Cli {
     /// # Errors
     ///
     /// Clap's, which is its help and version too.
-    pub fn read(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let words: Vec<_> = words.collect();
-        match words.get(1..) {
-            // So says the drop-in at each start of kubelet, and there is nothing in it for clap to do.
-            Some([dashes, kubelet @ ..]) if dashes == "--" => Ok(Self {
-                kubelet: kubelet.to_vec(),
-                ..Self::default()
-            }),
-            None | Some([]) => Ok(Self::default()),
-            _ => Self::try_parse_from(words),
-        }
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words)
     }
 
-    /// How a mismatch is to be treated; none where kubelet's command line is to decide.
-    pub fn behavior(&self) -> Option<Behavior> {
+    /// What a command line asks to be checked, its options left out since one of them is not understood.
+    pub fn without_options(words: impl IntoIterator<Item = OsString>) -> Self {
+        let mut words = words.into_iter().skip(1);
+        while let Some(word) = words.next() {
+            if word == "--" {
+                return Self {
+                    kubelet: words.collect(),
+                    ..Self::default()
+                };
+            }
+            let unit = if word == "--unit" {
+                words.next()
+            } else {
+                let value = word.to_str().and_then(|word| word.strip_prefix("--unit="));
+                value.map(OsString::from)
+            };
+            if unit.is_some() {
+                return Self {
+                    unit,
+                    ..Self::default()
+                };
+            }
+        }
+        Self::default()
+    }
+
+    /// What is to follow from a wrong tunable.
+    pub fn mode(&self) -> Mode {
         if self.modify {
-            Some(Behavior::Modify)
+            Mode::Modify
         } else if self.warn {
-            Some(Behavior::Warn)
-        } else if self.strict || (self.kubelet.is_empty() && self.unit.is_none()) {
-            Some(Behavior::Error)
+            Mode::Warn
+        } else if self.strict {
+            Mode::Strict
         } else {
-            None
+            Mode::AsKubelet
         }
     }
 
-    /// The unit to ask for kubelet's command line.
+    /// Whether the values are to be made permanent.
+    pub fn persist(&self) -> bool {
+        self.persist
+    }
+
+    /// The unit whose kubelet is to be checked against.
     pub fn unit(&self) -> Option<&OsStr> {
         self.unit.as_deref()
     }
 
-    /// Kubelet's command line, its first word the program; empty where there is none.
+    /// kubelet's command line, its first word the program; empty where there is none.
     pub fn kubelet(&self) -> &[OsString] {
         &self.kubelet
     }
 }
+
+/// Whether the name of a variable is nearly that of the check's options, so that a slip is to be warned of.
+pub fn is_nearly_options(variable: &OsStr) -> bool {
+    /// Letters wrong at the most; kubeadm's own variables differ in more.
+    const SLIPS: usize = 3;
+    variable.to_str().is_some_and(|variable| {
+        let upper = variable.to_ascii_uppercase();
+        variable != OPTIONS
+            && (upper.starts_with("KUBELET_TUNABLE")
+                || strsim::damerau_levenshtein(&upper, OPTIONS) <= SLIPS)
+    })
+}
+
+/// The variable that holds the options of the check in the unit.
+pub const OPTIONS: &str = "KUBELET_TUNABLES_ARGS";
 
 #[cfg(test)]
 mod tests {
@@ -131,46 +174,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_without_clap_is_read_as_clap_does() {
-        for words in [
-            &[][..],
-            &["kubelet-tunables"],
-            &["kubelet-tunables", "--"],
-            &["kubelet-tunables", "--", "kubelet"],
-            &[
-                "kubelet-tunables",
-                "--",
-                "kubelet",
-                "--help",
-                "--",
-                "",
-                "-x=y",
-            ],
-            &["kubelet-tunables", "--", "--", "--warn"],
-            &["kubelet-tunables", "--warn", "--", "kubelet"],
-        ] {
-            let read = Cli::read(words.iter().map(OsString::from)).unwrap();
-            assert_eq!(read, Cli::try_parse_from(words).unwrap(), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn flags_choose_the_behavior() {
-        for (arguments, behavior) in [
-            (&[][..], Some(Behavior::Error)),
-            (&["--warn"], Some(Behavior::Warn)),
-            (&["--modify"], Some(Behavior::Modify)),
-            (&["--strict"], Some(Behavior::Error)),
-            (&["--"], Some(Behavior::Error)),
-            (&["--unit", "kubelet.service"], None),
-            (&["--unit=kubelet", "--strict"], Some(Behavior::Error)),
-            (&["--", "kubelet"], None),
-            (&["--", "kubelet", "--modify"], None),
-            (&["--strict", "--", "kubelet"], Some(Behavior::Error)),
-            (&["--warn", "--", "kubelet", "--warn"], Some(Behavior::Warn)),
+    fn options_choose_the_mode() {
+        for (arguments, mode) in [
+            (&[][..], Mode::AsKubelet),
+            (&["--warn"], Mode::Warn),
+            (&["--modify"], Mode::Modify),
+            (&["--strict"], Mode::Strict),
+            (&["--"], Mode::AsKubelet),
+            (&["--unit=kubelet", "--strict"], Mode::Strict),
+            (&["--", "kubelet", "--modify"], Mode::AsKubelet),
+            (&["--warn", "--", "kubelet", "--strict"], Mode::Warn),
+            (&["--modify", "--persist"], Mode::Modify),
         ] {
             let cli = parse(arguments).unwrap_or_else(|kind| panic!("{arguments:?}: {kind:?}"));
-            assert_eq!(cli.behavior(), behavior, "{arguments:?}");
+            assert_eq!(cli.mode(), mode, "{arguments:?}");
+            assert_eq!(cli.persist(), arguments.contains(&"--persist"));
         }
     }
 
@@ -180,15 +198,78 @@ mod tests {
             (&["--warn", "--modify"][..], ErrorKind::ArgumentConflict),
             (&["--modify", "--warn"], ErrorKind::ArgumentConflict),
             (&["--strict", "--warn"], ErrorKind::ArgumentConflict),
+            (&["--persist"], ErrorKind::MissingRequiredArgument),
+            (&["--warn", "--persist"], ErrorKind::ArgumentConflict),
             (
                 &["--unit=kubelet", "--", "kubelet"],
                 ErrorKind::ArgumentConflict,
             ),
+            (&["--unit=a", "--unit=b"], ErrorKind::ArgumentConflict),
             (&["--wran"], ErrorKind::UnknownArgument),
             (&["kubelet"], ErrorKind::UnknownArgument),
             (&["--warn=yes"], ErrorKind::TooManyValues),
         ] {
             assert_eq!(parse(arguments).err(), Some(kind), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn without_its_options_a_command_line_still_says_what_to_check() {
+        let read = |words: &[&str]| {
+            let words = words.iter().map(OsString::from);
+            Cli::without_options(
+                [OsString::from("kubelet-tunables")]
+                    .into_iter()
+                    .chain(words),
+            )
+        };
+        for (words, unit, kubelet) in [
+            (
+                &["--unit", "a.service", "--wran"][..],
+                Some("a.service"),
+                &[][..],
+            ),
+            (&["--wran", "--unit=a.service"], Some("a.service"), &[]),
+            (&["--unit", "a", "--unit", "b"], Some("a"), &[]),
+            (
+                &["--wran", "--", "k", "--unit", "x"],
+                None,
+                &["k", "--unit", "x"],
+            ),
+            (&["--help"], None, &[]),
+            (&["--unit"], None, &[]),
+        ] {
+            let cli = read(words);
+            assert_eq!(cli.unit(), unit.map(OsStr::new), "{words:?}");
+            assert_eq!(cli.kubelet(), kubelet, "{words:?}");
+            assert_eq!(cli.mode(), Mode::AsKubelet, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_the_variable_is_seen_and_kubeadms_are_none() {
+        for (variable, expected) in [
+            ("KUBELET_TUNABLES_ARGS", false),
+            ("KUBELET_TUNABLE_ARGS", true),
+            ("KUBELET_TUNABLES_ARG", true),
+            ("KUBELET_TUNABLES_OPTS", true),
+            ("KUBELET_TUNEABLES_ARGS", true),
+            ("KUBLET_TUNABLES_ARGS", true),
+            ("KUBE_TUNABLES_ARGS", true),
+            ("kubelet_tunables_args", true),
+            ("KUBELET_EXTRA_ARGS", false),
+            ("KUBELET_KUBEADM_ARGS", false),
+            ("KUBELET_CONFIG_ARGS", false),
+            ("KUBELET_KUBECONFIG_ARGS", false),
+            ("KUBELET_NETWORK_ARGS", false),
+            ("NODEADM_KUBELET_ARGS", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(
+                is_nearly_options(OsStr::new(variable)),
+                expected,
+                "{variable}"
+            );
         }
     }
 

@@ -1,17 +1,17 @@
-//! Owns the exit codes: one type, one conversion.
+//! Decides the exit code.
 
 use std::process::ExitCode;
 
-use crate::check::{Behavior, Outcome, Verdict};
+use crate::look::{Look, Mode, Outcome, Told};
 
 /// How the program ends, numbered as sysexits.h and systemd name it; of several the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
-    /// 0: kubelet's check will pass, or a mismatch was only to be warned of.
+    /// 0: nothing known keeps kubelet from starting, or --warn was given.
     Success,
     /// 78: a tunable is wrong.
     Config,
-    /// 74: of a tunable nothing is known, which is not a pass.
+    /// 74: a tunable could not be read or understood, which is not a pass.
     Io,
     /// 77: a tunable is wrong and could not be changed.
     NoPermission,
@@ -43,10 +43,10 @@ impl Exit {
     /// What it says of the tunables, as the help, the README and the man page have it.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "kubelet's check will pass (or --warn, and a value is wrong)",
-            Self::Usage => "the command line was not understood",
-            Self::Io => "a value could not be read or understood, so nothing is known of it",
-            Self::NoPermission => "a value is wrong and could not be changed",
+            Self::Success => "no wrong value is known to stop kubelet (or --warn)",
+            Self::Usage => "bad usage (only by hand)",
+            Self::Io => "a value could not be read, even with --warn",
+            Self::NoPermission => "a value is wrong and cannot be changed",
             Self::Config => "a value is wrong",
         }
     }
@@ -62,26 +62,40 @@ impl Exit {
         }
     }
 
-    fn of(outcome: &Outcome, behavior: Behavior) -> Self {
+    /// What follows from a look: non-zero exactly when kubelet is known to die of a tunable, but for what was asked for.
+    pub fn of(look: &Look) -> Self {
+        if look.is_not_lasting() {
+            return Self::NoPermission;
+        }
+        if look.is_beside_the_point() {
+            return Self::Success;
+        }
+        look.sights
+            .iter()
+            .map(|sight| Self::of_one(sight.outcome, look))
+            .fold(Self::Success, Self::max)
+    }
+
+    fn of_one(outcome: Outcome, look: &Look) -> Self {
         match outcome {
-            Outcome::AsExpected | Outcome::Modified { .. } | Outcome::Overruled { .. } => {
+            // What is started may be no kubelet, or one that does not see this /proc/sys.
+            Outcome::Unreadable
+                if matches!(look.told, Told::NotKnown(_)) && look.mode != Mode::Strict =>
+            {
                 Self::Success
             }
-            Outcome::Mismatch { .. } if behavior == Behavior::Warn => Self::Success,
-            Outcome::Mismatch { .. } => Self::Config,
-            Outcome::Unreadable(_) => Self::Io,
-            Outcome::Unwritable { .. } => Self::NoPermission,
+            Outcome::Unreadable => Self::Io,
+            Outcome::Wrong | Outcome::Refused if look.mode == Mode::Warn => Self::Success,
+            Outcome::Wrong => Self::Config,
+            Outcome::Refused => Self::NoPermission,
+            Outcome::Right
+            | Outcome::RightUntilBoot
+            | Outcome::Corrected
+            | Outcome::WillBeCorrected
+            | Outcome::Overwritten
+            | Outcome::Ignored
+            | Outcome::Undecided => Self::Success,
         }
-    }
-}
-
-impl From<&Verdict> for Exit {
-    fn from(verdict: &Verdict) -> Self {
-        verdict
-            .findings
-            .iter()
-            .map(|finding| Self::of(&finding.outcome, verdict.behavior))
-            .fold(Self::Success, Self::max)
     }
 }
 
@@ -94,73 +108,12 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Finding;
-    use crate::sysctl::SysctlError;
-    use crate::tunable::TUNABLES;
-
-    fn error() -> SysctlError {
-        SysctlError::TooLong {
-            path: "/proc/sys/kernel/panic".into(),
-        }
-    }
-
-    fn verdict(behavior: Behavior, outcomes: Vec<Outcome>) -> Verdict {
-        let mut outcomes = outcomes.into_iter();
-        Verdict {
-            behavior,
-            findings: std::array::from_fn(|row| Finding {
-                tunable: &TUNABLES[row],
-                outcome: outcomes.next().unwrap_or(Outcome::AsExpected),
-            }),
-        }
-    }
 
     #[test]
-    fn each_outcome_has_its_code() {
-        let mismatch = || Outcome::Mismatch { actual: 0 };
-        let unwritable = || Outcome::Unwritable {
-            actual: 0,
-            error: error(),
-        };
-        let unreadable = || Outcome::Unreadable(error());
-        let cases = [
-            ("all right", Behavior::Error, vec![], 0),
-            ("wrong", Behavior::Error, vec![mismatch()], 78),
-            ("wrong, warned of", Behavior::Warn, vec![mismatch()], 0),
-            (
-                "corrected",
-                Behavior::Modify,
-                vec![Outcome::Modified { from: 0 }],
-                0,
-            ),
-            ("unreadable", Behavior::Error, vec![unreadable()], 74),
-            (
-                "unreadable, warned of",
-                Behavior::Warn,
-                vec![unreadable()],
-                74,
-            ),
-            ("unwritable", Behavior::Modify, vec![unwritable()], 77),
-            (
-                "74 before 78",
-                Behavior::Error,
-                vec![mismatch(), unreadable(), mismatch()],
-                74,
-            ),
-            (
-                "77 before 74",
-                Behavior::Modify,
-                vec![unreadable(), unwritable(), unreadable()],
-                77,
-            ),
-        ];
-        for (case, behavior, outcomes, code) in cases {
-            assert_eq!(
-                Exit::from(&verdict(behavior, outcomes)).code(),
-                code,
-                "{case}"
-            );
-        }
+    fn of_several_the_greatest_counts() {
+        assert!(Exit::NoPermission > Exit::Io);
+        assert!(Exit::Io > Exit::Config);
+        assert!(Exit::Config > Exit::Success);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Owns reading files: without waiting for anybody, and no more of one than a limit.
+//! Reads files without waiting for anybody, and no more of one than a limit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -17,7 +17,7 @@ const FIRST_READ: usize = 4096;
 /// The system's. A FIFO in the place of the file is not waited for: it is read as an empty file is, or refused while
 /// somebody holds it open to write.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Without O_NONBLOCK a FIFO would hold up the open for ever.
+    // Without O_NONBLOCK the open of a FIFO may never return.
     OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits().cast_signed())

@@ -2,17 +2,20 @@
 //!
 //! The contract of the program `kubelet-tunables`, which runs as `ExecStartPre=` of `kubelet.service`:
 //!
-//! - It exits 0 when kubelet's own check of its kernel tunables will pass, and non-zero when kubelet would die of it.
-//! - Of a tunable that it cannot read or understand it knows nothing, and that is never a pass.
-//! - It looks at all six whatever it finds, changes none unless asked to by `--modify`, and writes to no other file.
-//! - It says who set a wrong value and what the next boot will do, from the files that systemd reads at boot; that never
+//! - It exits non-zero exactly when kubelet is known to fail because of its kernel tunables, whatever unit starts kubelet.
+//!   What it cannot know never holds kubelet: it is logged, with what is wrong, and kubelet is started.
+//! - A tunable that cannot be read or understood is never a pass, since kubelet fails because of it too.
+//! - It looks at all six whatever it finds, changes none unless asked to by `--modify`, and writes one other file by
+//!   `--persist` only.
+//! - It says what set a wrong value and what the next boot will set, from the files that systemd reads at boot. This never
 //!   changes the exit code.
-//! - What it has to say is said on one stream or another; where nobody reads, the exit code still tells.
+//! - Whatever does not answer, it ends within two seconds. What the journal does not take goes to standard error; where
+//!   nobody reads, the exit code still tells.
 //!
-//! The modules depend on each other in one direction: the program on [`cli`], [`kubelet`], [`check`], [`boot`],
-//! [`report`] and [`exit`]; [`report`] on [`check`], [`boot`] and [`exit`]; all on [`tunable`] and [`sysctl`], which know
-//! nothing of the others. How files are read and what may never answer is waited for, stands below them all. Logic returns
-//! values; only [`report`] speaks.
+//! The modules depend on each other in one direction: the program on [`cli`], [`told`], [`check`], [`boot`], [`look`],
+//! [`report`] and [`exit`]; [`told`] on [`unit`] and [`kubelet`]; [`report`] and [`exit`] on [`look`]; all on [`tunable`] and
+//! [`sysctl`], which know nothing of the others. Reading files and waiting within limits stand below them all. Logic
+//! returns values; only [`report`] makes words of them.
 
 mod background;
 pub mod boot;
@@ -21,6 +24,10 @@ pub mod cli;
 pub mod exit;
 mod file;
 pub mod kubelet;
+pub mod look;
+pub mod persist;
 pub mod report;
 pub mod sysctl;
+pub mod told;
 pub mod tunable;
+pub mod unit;

@@ -1,98 +1,130 @@
-//! Wires arguments, verdict, report and exit code.
+//! Wires arguments, what kubelet was told, the look, the report and the exit code.
 
-use std::ffi::OsString;
+use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use clap::error::ContextKind;
 use kubelet_tunables::boot::Boot;
-use kubelet_tunables::check::{Behavior, check};
-use kubelet_tunables::cli::Cli;
+use kubelet_tunables::check::{check, correct};
+use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::kubelet::{Protection, expand, protection, unit};
-use kubelet_tunables::report::{Audience, Report, Stream, say_kubelet_fails, say_usage};
+use kubelet_tunables::look::{Look, Mode, Note, Told, is_in_doubt};
+use kubelet_tunables::persist::persist;
+use kubelet_tunables::report::{Audience, Stream, say};
 use kubelet_tunables::sysctl::ProcSys;
+use kubelet_tunables::told::{self, Asked, From, ask};
+use kubelet_tunables::unit;
 use rustix::process::geteuid;
 
 fn main() -> ExitCode {
     let root = Path::new("/");
     let audience = Audience::of_this_process();
-    let cli = match Cli::read(std::env::args_os()) {
-        Ok(cli) => cli,
-        Err(answer) => return answer_to_usage(answer, audience, root).into(),
-    };
-    let (behavior, ground) = match cli.behavior() {
-        Some(behavior) => (behavior, None),
-        None => match told(&cli, root).map(|command_line| as_kubelet(&command_line, root)) {
-            Ok(Ok((behavior, ground))) => (behavior, Some(ground)),
-            Ok(Err(why)) => {
-                say_kubelet_fails(&why, audience);
-                return Exit::Success.into();
-            }
-            Err(error) => {
-                Stream::Stderr.print(&format!("error: {error:#}\n"));
-                return Exit::Io.into();
-            }
-        },
-    };
-    let verdict = check(&ProcSys::new(root), behavior);
-    let exit = Exit::from(&verdict);
-    let boot = Boot::new(root);
-    if let Some(report) = Report::of(&verdict, &boot, ground.as_deref(), audience, root) {
-        report.say(root);
-    }
-    exit.into()
-}
-
-/// Kubelet's command line, as it stands behind `--` or in the unit.
-fn told(cli: &Cli, root: &Path) -> anyhow::Result<Vec<OsString>> {
-    match cli.unit() {
-        Some(unit) => {
-            // What another user may read and write says nothing of what kubelet may.
-            ensure!(
-                geteuid().is_root(),
-                "--unit judges as kubelet, which is root: sudo kubelet-tunables --unit {}",
-                unit.display()
-            );
-            unit::command_line(root, unit)
+    let mut notes = Vec::new();
+    let cli = match (Cli::read(env::args_os()), audience) {
+        (Ok(cli), Audience::Service { .. }) if cli.persist() => {
+            notes.push(told::not_for_a_unit(root, "--persist"));
+            Cli::without_options(env::args_os())
         }
-        None => Ok(expand(cli.kubelet(), |name| std::env::var_os(name))),
+        (Ok(cli), _) => cli,
+        (Err(answer), Audience::Person) => return answer_to_usage(answer).into(),
+        // A misspelt option is no reason to hold a kubelet.
+        (Err(answer), Audience::Service { .. }) => {
+            notes.push(told::not_understood(root, &answer));
+            Cli::without_options(env::args_os())
+        }
+    };
+    run(root, &cli, audience, notes).into()
+}
+
+fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
+    let is_person = audience == Audience::Person;
+    if !is_person {
+        notes.extend(misspelt_variables());
+    }
+    if is_person && cli.unit().is_some() && !geteuid().is_root() {
+        // What another user may read and write says nothing of what kubelet may.
+        return refuse("--unit checks what root's kubelet may read and write: run it as root");
+    }
+    let proc_sys = ProcSys::new(root);
+    let mut findings = check(&proc_sys);
+    let mut boot = Boot::new(root);
+    // A unit that a person names is asked in any case, for it may not be there.
+    let asks = (is_person && cli.unit().is_some()) || is_in_doubt(&findings, &boot);
+    let is_something_to_say = asks || !notes.is_empty();
+    let own_unit = (!is_person && is_something_to_say)
+        .then(|| unit::own(root))
+        .flatten();
+    let asked = if asks {
+        match ask(root, source(cli, is_person, own_unit.as_deref())) {
+            Ok(asked) => asked,
+            Err(trouble) => {
+                let unit = cli.unit().unwrap_or_default();
+                return refuse(&format!("{}: {trouble}", unit.display()));
+            }
+        }
+    } else {
+        Asked::nothing(Told::NotAsked)
+    };
+    notes.extend(asked.notes);
+    let mode = match cli.mode() {
+        Mode::AsKubelet => asked.mode_in_unit.unwrap_or_default(),
+        mode => mode,
+    };
+    if mode == Mode::Modify {
+        correct(&proc_sys, &mut findings);
+    }
+    if cli.persist() {
+        notes.push(match persist(root) {
+            Ok(persisted) => Note::Persisted(persisted.file),
+            Err(error) => Note::NotPersisted(error),
+        });
+        // The files are read anew, with ours among them.
+        boot = Boot::new(root);
+    }
+    let mut look = Look::new(mode, asked.told, findings, &boot, root);
+    look.notes = notes;
+    look.unit = asked.unit;
+    look.may_give_up = asked.may_give_up;
+    say(&look, audience, own_unit);
+    Exit::of(&look)
+}
+
+/// Where kubelet's words are to be had.
+fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&str>) -> From<'a> {
+    match cli.unit() {
+        // Started by another unit, such as one that collects metrics, it looks from outside too.
+        Some(unit) if is_person || own_unit.is_some_and(|own| unit != own) => From::Unit(unit),
+        Some(unit) => From::OwnUnit(unit),
+        None if !cli.kubelet().is_empty() => From::Words(cli.kubelet()),
+        None if is_person && geteuid().is_root() => From::UsualUnit,
+        None => From::Nowhere,
     }
 }
 
-/// How a mismatch is to be treated and on what ground, or why kubelet will fail before it looks at its tunables.
-fn as_kubelet(command_line: &[OsString], root: &Path) -> Result<(Behavior, String), String> {
-    match protection(root, command_line) {
-        Protection::On(ground) => Ok((
-            Behavior::Error,
-            format!("protectKernelDefaults is true {ground}"),
-        )),
-        Protection::Off(ground) => Ok((
-            Behavior::AsKubelet,
-            format!("protectKernelDefaults is false {ground}"),
-        )),
-        // As if it were on: a kubelet that is stopped says why, one that dies does not.
-        Protection::Unknown(why) => Ok((
-            Behavior::Error,
-            format!("whether protectKernelDefaults is on is not known ({why})"),
-        )),
-        Protection::Fails(why) => Err(why),
-    }
+/// Variables that were meant to hold the options of the check.
+fn misspelt_variables() -> impl Iterator<Item = Note> {
+    env::vars_os()
+        .filter(|(name, value)| is_nearly_options(name) && !value.is_empty())
+        .map(|(name, _)| Note::VariableMisspelt(name.to_string_lossy().into_owned()))
 }
 
-/// Says clap's help, version or complaint.
-fn answer_to_usage(mut answer: clap::Error, audience: Audience, root: &Path) -> Exit {
+/// Answers clap's help, version or complaint.
+fn answer_to_usage(mut answer: clap::Error) -> Exit {
     // Clap proposes to put what it does not know behind `--`; here that would make it kubelet's command line.
     answer.remove(ContextKind::Suggested);
     let text = answer.render().to_string();
-    if !answer.use_stderr() {
+    if answer.use_stderr() {
+        Stream::Stderr.print(&text);
+        Exit::Usage
+    } else {
         Stream::Stdout.print(&text);
-        return Exit::Success;
+        Exit::Success
     }
-    match audience {
-        Audience::Person => Stream::Stderr.print(&text),
-        Audience::Service { journal } => say_usage(&text, journal, root),
-    }
+}
+
+/// Tells a person that this cannot be done as it was asked for.
+fn refuse(why: &str) -> Exit {
+    Stream::Stderr.print(&format!("error: {why}\n"));
     Exit::Usage
 }

@@ -1,7 +1,5 @@
-//! Owns reading and writing one integer under /proc/sys; knows nothing of kubelet's options, journals or exits.
+//! Reads and writes one integer under /proc/sys. Knows nothing of kubelet's options, journals or exits.
 
-use std::error::Error;
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -195,63 +193,6 @@ impl SysctlError {
     }
 }
 
-impl fmt::Display for SysctlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io {
-                operation,
-                path,
-                source,
-            } => {
-                let path = path.display();
-                match operation {
-                    Operation::Open => write!(f, "open {path}: {source}"),
-                    Operation::Read => write!(f, "read {path}: {source}"),
-                    Operation::OpenToWrite => write!(f, "open {path} to write: {source}"),
-                    Operation::Write(value) => write!(f, "write {value} to {path}: {source}"),
-                }
-            }
-            Self::TooLong { path } => write!(
-                f,
-                "{} is longer than any integer (over {LIMIT} bytes)",
-                path.display()
-            ),
-            Self::NotAnInteger { path, content } if content.is_empty() => {
-                write!(f, "{} is empty", path.display())
-            }
-            Self::NotAnInteger { path, content } => write!(
-                f,
-                "{} holds \"{}\", which kubelet does not read as an integer",
-                path.display(),
-                Excerpt(content)
-            ),
-            Self::NotTaken { path, written } => {
-                write!(
-                    f,
-                    "{} does not keep the {written} written to it",
-                    path.display()
-                )
-            }
-        }
-    }
-}
-
-/// The beginning of a file's content, on one line.
-struct Excerpt<'a>(&'a [u8]);
-
-impl fmt::Display for Excerpt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 40;
-        let text = self.0.strip_suffix(b"\n").unwrap_or(self.0);
-        match text.split_at_checked(SHOWN) {
-            Some((beginning, [_, ..])) => write!(f, "{}...", beginning.escape_ascii()),
-            _ => write!(f, "{}", text.escape_ascii()),
-        }
-    }
-}
-
-impl Error for SysctlError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,24 +271,5 @@ mod tests {
             read("over", LIMIT + 1),
             Err(SysctlError::TooLong { .. })
         ));
-    }
-
-    #[test]
-    fn shows_the_beginning_of_what_is_no_integer() {
-        for (content, shown) in [
-            (b"ten\n".to_vec(), "ten".to_string()),
-            (b"\t".to_vec(), "\\t".to_string()),
-            (vec![b'x'; 40], "x".repeat(40)),
-            (vec![b'x'; 41], format!("{}...", "x".repeat(40))),
-        ] {
-            let error = SysctlError::NotAnInteger {
-                path: "/proc/sys/kernel/panic".into(),
-                content,
-            };
-            let expected = format!(
-                "/proc/sys/kernel/panic holds \"{shown}\", which kubelet does not read as an integer"
-            );
-            assert_eq!(error.to_string(), expected);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the one table of kernel tunables that kubelet insists on; knows nothing of options, journals or exits.
+//! Lists the kernel tunables that kubelet insists on. Knows nothing of options, journals or exits.
 
 /// A kernel tunable and the value that kubelet insists on.
 ///

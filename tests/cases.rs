@@ -1,60 +1,63 @@
-//! Runs the real binary over the fixture trees `tests/NN-case`, each with a `transcript` of commands and what they print.
+//! Runs the real binary over the fixture trees `tests/cases/NN-name`, each with a `transcript` of commands and what they
+//! print.
 //!
 //! Every line of a transcript that begins with `$ ` is run by a shell in the case's own root, in order and in one
-//! namespace, so that a command sees what those before it did. `UPDATE=1 cargo test --test cases` writes what was
-//! printed into the transcripts; the difference is then yours to read.
+//! namespace, so that a command sees what those before it did. `cargo test --test cases 09` runs one case.
+//! `UPDATE=1 cargo test --test cases` writes what was printed into the transcripts and fails where that is new; the
+//! difference is then yours to read.
 
 mod support;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, OnceLock};
 
-use support::{Namespace, User, not_run};
+use support::{Namespace, User, test};
 
-#[test]
-fn as_root() {
-    play("cases-as-root", User::Root);
-}
-
-#[test]
-fn as_an_ordinary_user() {
-    play("cases-as-an-ordinary-user", User::Ordinary);
-}
-
-fn play(name: &str, user: User) {
-    let namespace = match Namespace::new(name, user, &[]) {
-        Ok(namespace) => namespace,
-        Err(why) => return not_run(name, &why),
-    };
+fn main() -> ExitCode {
     let cases = cases();
     assert!(cases.len() >= 20, "only {} cases were found", cases.len());
-    let mut failures = String::new();
-    for case in &cases {
-        let expected = fs::read_to_string(case.join("transcript")).unwrap();
-        let printed = perform(&namespace, case, &expected);
-        if printed != expected {
-            if std::env::var_os("UPDATE").is_some() {
-                fs::write(case.join("transcript"), &printed).unwrap();
-            }
-            let _ = write!(
-                failures,
-                "\n{}\n--- expected\n{expected}--- printed\n{printed}",
-                case.display()
-            );
+    let mut tests = Vec::new();
+    for (name, user) in [("root", User::Root), ("user", User::Ordinary)] {
+        // All cases of a user share the programs, which are copied for the first.
+        let namespace = Arc::new(OnceLock::new());
+        for case in &cases {
+            let (namespace, case) = (Arc::clone(&namespace), case.clone());
+            let number = case.file_name().unwrap().to_str().unwrap();
+            tests.push(test(format!("{name}::{number}"), move || {
+                let namespace =
+                    namespace.get_or_init(|| Namespace::new(&format!("cases-{name}"), user, &[]));
+                play(namespace.as_ref().map_err(String::clone)?, &case);
+                Ok(())
+            }));
         }
     }
-    assert!(failures.is_empty(), "{failures}");
+    support::main(tests)
 }
 
 fn cases() -> Vec<PathBuf> {
-    let mut cases: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests"))
+    let mut cases: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("transcript").is_file())
         .collect();
     cases.sort();
     cases
+}
+
+fn play(namespace: &Namespace, case: &Path) {
+    let transcript = case.join("transcript");
+    let expected = fs::read_to_string(&transcript).unwrap();
+    let printed = perform(namespace, case, &expected);
+    if printed != expected {
+        let difference = difference(&transcript, &printed);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&transcript, &printed).unwrap();
+        }
+        panic!("it printed otherwise:\n{difference}");
+    }
 }
 
 /// Runs the transcript's commands over a copy of the case and writes down what they print.
@@ -74,9 +77,23 @@ fn perform(namespace: &Namespace, case: &Path, transcript: &str) -> String {
     let output = namespace.run(case, &script);
     assert!(
         output.status.success() && output.stderr.is_empty(),
-        "{}: {}",
-        case.display(),
+        "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The lines in which what was printed differs from the kept transcript.
+fn difference(transcript: &Path, printed: &str) -> String {
+    let mut diff = Command::new("diff")
+        .arg("--unified")
+        .args([transcript, Path::new("-")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = diff.stdin.take().unwrap();
+    stdin.write_all(printed.as_bytes()).unwrap();
+    drop(stdin);
+    String::from_utf8(diff.wait_with_output().unwrap().stdout).unwrap()
 }

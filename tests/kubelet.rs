@@ -358,7 +358,7 @@ impl Judge {
             let ours = match protection {
                 Protection::On(_) => "on",
                 Protection::Off(_) => "off",
-                Protection::Fails(_) => "fails",
+                Protection::NotThereYet(_) | Protection::Fails(_) => "fails",
                 Protection::Unknown(_) => "unknown",
             };
             let kubelet = answer.split(' ').next().unwrap();

@@ -1,4 +1,4 @@
-//! Owns what the kernel's command line says of a tunable.
+//! Reads what the kernel's command line says of a tunable.
 
 use memchr::memchr;
 
@@ -50,6 +50,16 @@ pub fn setting(
         }
     }
     late.or(early)
+}
+
+/// A word that names the tunable as sysctl(8) does, which the kernel passes over: it wants `sysctl.` before the name.
+pub(super) fn without_effect(cmdline: &[u8], name: &str) -> Option<String> {
+    words(cmdline)
+        .take_while(|word| *word != b"--")
+        .find(|word| {
+            memchr(b'=', word).is_some_and(|at| names(&[b"sysctl.", &word[..at]].concat(), name))
+        })
+        .map(|word| String::from_utf8_lossy(word).into_owned())
 }
 
 /// The words of the command line; white space within double quotes belongs to the word.
@@ -104,6 +114,21 @@ mod tests {
     use super::*;
     use crate::boot::taken;
     use crate::tunable::TUNABLES;
+
+    #[test]
+    fn a_word_without_the_prefix_has_no_effect() {
+        let word = |cmdline: &str| without_effect(cmdline.as_bytes(), "kernel.panic");
+        for (cmdline, expected) in [
+            ("quiet kernel.panic=10 ro", Some("kernel.panic=10")),
+            ("kernel/panic=10\n", Some("kernel/panic=10")),
+            ("sysctl.kernel.panic=10 panic=10", None),
+            ("kernel.panic_on_oops=1 kernel.panic", None),
+            ("ro -- kernel.panic=10", None),
+            ("", None),
+        ] {
+            assert_eq!(word(cmdline).as_deref(), expected, "{cmdline}");
+        }
+    }
 
     #[test]
     fn the_last_that_the_kernel_understands_counts() {

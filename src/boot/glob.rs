@@ -1,4 +1,4 @@
-//! Owns glob(7) patterns over a path, as the C library's glob(3) matches them but for its collating elements, `[.a.]`.
+//! Matches glob(7) patterns against a path as the C library's glob(3) does, but for its collating elements, `[.a.]`.
 
 /// Whether characters are in the name that make it a pattern.
 pub fn is_pattern(name: &[u8]) -> bool {
@@ -81,7 +81,7 @@ fn matches_path(pattern: &[u8], path: &[u8]) -> bool {
 }
 
 /// Matches one part of a path, going back to the last `*` where a later character does not fit.
-fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
     let (mut rest, mut left) = (pattern, text);
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {

@@ -1,4 +1,4 @@
-//! Owns the two defaults that the kernel's own configuration decides.
+//! Reads the two defaults that the kernel's own configuration decides.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,18 +1,26 @@
-//! Owns the question what the next boot will set, and who says so: the kernel, its command line, or a line of a file.
+//! Finds what the next boot will set, and by whom: the kernel, its command line, or a line of a file.
 
 pub mod cmdline;
 pub mod glob;
 mod kernel_config;
+mod suspect;
 pub mod sysctl_d;
 
 use std::cell::OnceCell;
-use std::io;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::file;
 use crate::tunable::{TUNABLES, Tunable};
 use kernel_config::{KernelConfig, decides};
 use sysctl_d::{Assignment, SysctlD};
+
+pub use suspect::Suspect;
 
 /// Bytes read of one file at the most; what is longer was not written by a person.
 const FILE_LIMIT: u64 = 4 << 20;
@@ -44,8 +52,8 @@ pub enum Origin<'a> {
     Kernel {
         /// The word of the command line that says so; without one it is the kernel's own default.
         word: Option<String>,
-        /// A line that says otherwise and was not applied, or was refused by the kernel.
-        unheeded: Option<&'a Assignment>,
+        /// A line that says otherwise.
+        unheeded: Option<Unheeded<'a>>,
     },
     /// Neither the kernel nor a file says so: somebody changed it since the boot.
     SinceBoot {
@@ -58,10 +66,33 @@ pub enum Origin<'a> {
     Unknown(&'a Problem),
 }
 
+/// A line of sysctl.d that does not show in the tunable, which is what the kernel started with.
+#[derive(Debug)]
+pub struct Unheeded<'a> {
+    /// The line.
+    pub line: &'a Assignment,
+    /// Why it may not show.
+    pub why: WhyUnheeded,
+}
+
+/// Why a line of sysctl.d does not show in the tunable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyUnheeded {
+    /// The kernel refuses its text.
+    Refused,
+    /// Its file was written since the boot, so it was hardly applied then.
+    FileIsNewer,
+    /// Its file was there at boot: the value was changed back since, or the line was not applied.
+    FileIsOlder,
+    /// When its file was written does not tell.
+    Unclear,
+}
+
 /// What the machine's files say of the next boot.
 #[derive(Debug)]
 pub struct Boot {
     root: PathBuf,
+    ignored: Vec<PathBuf>,
     sysctl_d: OnceCell<SysctlD>,
     cmdline: OnceCell<Result<Vec<u8>, Problem>>,
     kernel_config: OnceCell<Result<KernelConfig, Problem>>,
@@ -70,8 +101,14 @@ pub struct Boot {
 impl Boot {
     /// The files below `root`. Each is read when an answer hangs on it; what cannot be read is a [`Problem`], never a failure.
     pub fn new(root: &Path) -> Self {
+        Self::without(root, Vec::new())
+    }
+
+    /// The same as if these files and folders of sysctl.d, such as `run/sysctl.d`, were not there.
+    pub fn without(root: &Path, ignored: Vec<PathBuf>) -> Self {
         Self {
             root: root.to_path_buf(),
+            ignored,
             sysctl_d: OnceCell::new(),
             cmdline: OnceCell::new(),
             kernel_config: OnceCell::new(),
@@ -86,6 +123,17 @@ impl Boot {
     /// The place in a file that would have the last word even if a file of this name in /etc/sysctl.d set the tunable.
     pub fn beats(&self, file_name: &str, tunable: &Tunable) -> Option<&Assignment> {
         self.sysctl_d().beats(file_name, row(tunable))
+    }
+
+    /// The file that a file of ours has to be read after to have the last word on all six: the last one that sets one of
+    /// them by its name, and not as kubelet needs it, or that could not be read.
+    pub fn last_obstacle(&self) -> Option<&Path> {
+        self.sysctl_d().last_obstacle()
+    }
+
+    /// Whether a folder of sysctl.d has a file, link or folder of this name.
+    pub fn has_file(&self, file_name: &OsStr) -> bool {
+        SysctlD::has_file(&self.root, &self.ignored, file_name)
     }
 
     /// What the kernel starts this tunable with, or the file that keeps it from being known.
@@ -135,13 +183,42 @@ impl Boot {
         match self.kernel_start(tunable) {
             Ok(start) if start.value == actual => Origin::Kernel {
                 word: start.word,
-                unheeded: assignment,
+                unheeded: assignment.map(|line| Unheeded {
+                    line,
+                    why: self.why_unheeded(tunable, line),
+                }),
             },
             start => Origin::SinceBoot {
                 unheeded: assignment,
                 start: start.ok(),
             },
         }
+    }
+
+    fn why_unheeded(&self, tunable: &Tunable, line: &Assignment) -> WhyUnheeded {
+        if taken(tunable, &line.text).is_none() {
+            return WhyUnheeded::Refused;
+        }
+        let path = line.path.strip_prefix("/").unwrap_or(&line.path);
+        let stamps = fs::metadata(self.root.join(path)).ok().and_then(|file| {
+            let stamp = |seconds: i64| Some(Duration::from_secs(u64::try_from(seconds).ok()?));
+            Some((stamp(file.mtime())?, stamp(file.ctime())?))
+        });
+        match (stamps, booted_at()) {
+            (Some((modified, changed)), Some(booted)) => age(modified, changed, booted),
+            _ => WhyUnheeded::Unclear,
+        }
+    }
+
+    /// Who may have changed this tunable since boot.
+    pub fn suspects(&self, tunable: &Tunable) -> Vec<Suspect> {
+        suspect::suspects(&self.root, tunable)
+    }
+
+    /// A word of the kernel's command line that names this tunable without the prefix that would make it count.
+    pub fn word_without_effect(&self, tunable: &Tunable) -> Option<String> {
+        let cmdline = self.cmdline().as_ref().ok()?;
+        cmdline::without_effect(cmdline, tunable.name)
     }
 
     /// The first file that could not be read and might say otherwise.
@@ -166,7 +243,8 @@ impl Boot {
     }
 
     fn sysctl_d(&self) -> &SysctlD {
-        self.sysctl_d.get_or_init(|| SysctlD::read(&self.root))
+        self.sysctl_d
+            .get_or_init(|| SysctlD::read(&self.root, &self.ignored))
     }
 
     fn cmdline(&self) -> &Result<Vec<u8>, Problem> {
@@ -183,6 +261,27 @@ impl Boot {
     fn kernel_config(&self) -> &Result<KernelConfig, Problem> {
         self.kernel_config
             .get_or_init(|| KernelConfig::read(&self.root))
+    }
+}
+
+/// When the machine was booted, since the epoch.
+fn booted_at() -> Option<Duration> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let up = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
+    now.checked_sub(up)
+}
+
+/// What a file's stamps, content and inode, tell of a line in it. A package or `cp -p` brings an old content at a late
+/// time.
+fn age(modified: Duration, changed: Duration, booted: Duration) -> WhyUnheeded {
+    /// The clock may have been set in the first minute after the boot.
+    const MARGIN: Duration = Duration::from_secs(60);
+    if modified > booted + MARGIN {
+        WhyUnheeded::FileIsNewer
+    } else if changed + MARGIN < booted {
+        WhyUnheeded::FileIsOlder
+    } else {
+        WhyUnheeded::Unclear
     }
 }
 
@@ -241,6 +340,25 @@ fn from_any_base(digits: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stamps_of_a_file_tell_whether_it_was_there_at_boot() {
+        let at = Duration::from_secs;
+        for (modified, changed, why) in [
+            (2000, 2000, WhyUnheeded::FileIsNewer),
+            (500, 500, WhyUnheeded::FileIsOlder),
+            (500, 2000, WhyUnheeded::Unclear),
+            (1030, 1030, WhyUnheeded::Unclear),
+            (980, 980, WhyUnheeded::Unclear),
+        ] {
+            let booted = at(1000);
+            assert_eq!(
+                age(at(modified), at(changed), booted),
+                why,
+                "{modified} {changed}"
+            );
+        }
+    }
 
     #[test]
     fn takes_what_the_kernel_takes() {

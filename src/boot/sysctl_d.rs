@@ -1,4 +1,4 @@
-//! Owns sysctl.d(5) as systemd-sysctl reads it: which line of which file sets each of the six.
+//! Reads sysctl.d(5) as systemd-sysctl does: which line of which file sets each of the six.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use memchr::{memchr, memchr_iter, memchr2_iter};
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, lstat, openat};
 use rustix::io::Errno;
 
-use super::{FILE_LIMIT, Problem, glob};
+use super::{FILE_LIMIT, Problem, glob, taken};
 use crate::file;
 use crate::tunable::TUNABLES;
 
@@ -47,6 +47,8 @@ pub struct Assignment {
     pub text: Vec<u8>,
     /// The line names the tunable itself and not a pattern.
     pub explicit: bool,
+    /// A line before it in the same file that sets the same tunable and does not count, counted from 1.
+    pub overridden: Option<usize>,
 }
 
 /// All lines that concern the six, in the order in which systemd-sysctl applies them.
@@ -71,11 +73,11 @@ struct Setting {
 }
 
 impl SysctlD {
-    /// Reads all files below `root`.
-    pub(super) fn read(root: &Path) -> Self {
+    /// Reads all files below `root` but the `ignored`.
+    pub(super) fn read(root: &Path, ignored: &[PathBuf]) -> Self {
         let mut all = Self::default();
         let mut buffer = Vec::new();
-        for (file_name, (folder, kind)) in all.list(root) {
+        for (file_name, (folder, kind)) in all.list(root, ignored) {
             if kind.is_dir() {
                 continue;
             }
@@ -113,6 +115,27 @@ impl SysctlD {
         later.then_some(&winner.assignment)
     }
 
+    /// The last file that sets a row by its name, and not as kubelet needs it, or that could not be read.
+    pub(super) fn last_obstacle(&self) -> Option<&Path> {
+        let wrong = TUNABLES.iter().enumerate().filter_map(|(row, tunable)| {
+            let winner = self.winner(row)?;
+            let right = taken(tunable, &winner.assignment.text) == Some(tunable.expected);
+            (winner.assignment.explicit && !right).then_some(&*winner.assignment.path)
+        });
+        let unread = self
+            .problems
+            .iter()
+            // A folder has no name here, and is not read in any order.
+            .filter(|(file_name, _)| !file_name.is_empty())
+            .map(|(_, problem)| problem.path.as_path());
+        wrong.chain(unread).max_by_key(|path| path.file_name())
+    }
+
+    /// Whether a folder below `root` has a file of this name, whatever it is, beside the `ignored`.
+    pub(super) fn has_file(root: &Path, ignored: &[PathBuf], file_name: &OsStr) -> bool {
+        Self::default().list(root, ignored).contains_key(file_name)
+    }
+
     /// The first file that could not be read and is read after the winning line.
     pub(super) fn doubt(&self, row: usize) -> Option<&Problem> {
         let winner = self.winner(row).filter(|winner| winner.assignment.explicit);
@@ -140,12 +163,12 @@ impl SysctlD {
     }
 
     /// The files in the order in which they are read, which is that of their names whatever the folder.
-    fn list(&mut self, root: &Path) -> Files {
+    fn list(&mut self, root: &Path, ignored: &[PathBuf]) -> Files {
         let mut files = Files::new();
         let split =
             lstat(root.join("lib")).is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
         for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
-            if let Err(error) = self.list_folder(root, folder, &mut files) {
+            if let Err(error) = self.list_folder(root, folder, ignored, &mut files) {
                 self.add_problem(OsString::new(), Path::new(folder), error.into());
             }
         }
@@ -157,8 +180,13 @@ impl SysctlD {
         &mut self,
         root: &Path,
         folder: &'static str,
+        ignored: &[PathBuf],
         files: &mut Files,
     ) -> Result<(), Errno> {
+        let is_ignored = |path: &Path| ignored.iter().any(|ignored| ignored == path);
+        if is_ignored(Path::new(folder)) {
+            return Ok(());
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = match openat(CWD, root.join(folder), flags, Mode::empty()) {
             Ok(open) => open,
@@ -175,7 +203,10 @@ impl SysctlD {
                 Err(error) => return Err(error),
             };
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if !is_configuration(name) || files.contains_key(name) {
+            if !is_configuration(name)
+                || files.contains_key(name)
+                || (!ignored.is_empty() && is_ignored(&Path::new(folder).join(name)))
+            {
                 continue;
             }
             let kind = match entry.file_type() {
@@ -235,6 +266,7 @@ impl SysctlD {
                             line: number + 1,
                             text: value.unwrap_or_default().to_vec(),
                             explicit,
+                            overridden: None,
                         },
                         exclusion: value.is_none(),
                         rows,
@@ -246,7 +278,7 @@ impl SysctlD {
 
     /// A later line of the same name replaces the earlier one, and takes the last place in the order unless it says the
     /// same.
-    fn add_option(&mut self, option: Setting) {
+    fn add_option(&mut self, mut option: Setting) {
         match self
             .options
             .iter_mut()
@@ -258,7 +290,10 @@ impl SysctlD {
             {
                 *known = option;
             }
-            Some(_) => {
+            Some(known) => {
+                if known.assignment.path == option.assignment.path {
+                    option.assignment.overridden = Some(known.assignment.line);
+                }
                 self.options.retain(|known| known.key != option.key);
                 self.options.push(option);
             }
@@ -316,6 +351,13 @@ fn parse(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     };
     let name = strip(name.strip_prefix(b"-").unwrap_or(name));
     might_concern(name).then_some((name, value))
+}
+
+/// Whether a line assigns the tunable of this dotted name.
+pub(super) fn names(line: &[u8], name: &str) -> bool {
+    parse(line).is_some_and(|(key, value)| {
+        value.is_some() && normalise(key) == name.replace('.', "/").as_bytes()
+    })
 }
 
 /// Tells most names of other tunables apart by their first and last letters, without making anything of them.
@@ -449,7 +491,7 @@ mod tests {
         }
         fs::create_dir(root.join("run")).unwrap();
         fs::write(root.join("run/sysctl.d"), "kernel.panic=1\n").unwrap();
-        let read = SysctlD::read(&root);
+        let read = SysctlD::read(&root, &[]);
         fs::remove_dir_all(root).unwrap();
         assert!(read.doubt(2).is_none(), "{:?}", read.problems);
     }

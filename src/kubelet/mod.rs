@@ -3,8 +3,6 @@
 pub mod arguments;
 pub mod config;
 mod json;
-pub mod unit;
-pub mod words;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -19,19 +17,30 @@ use crate::file;
 use arguments::Arguments;
 use config::{Refusal, Value};
 
-pub use words::expand;
-
 /// Bytes read of one file at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
+
+/// What kubelet makes of its words and files.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kubelet {
+    /// What it will do about its tunables.
+    pub protection: Protection,
+    /// The feature gate `KubeletInUserNamespace` as flags and files set it; none where nothing says.
+    pub in_user_namespace: Option<bool>,
+    /// A word that kubelets of some versions refuse, and why.
+    pub may_refuse: Option<String>,
+}
 
 /// What kubelet will do about its tunables.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Protection {
-    /// protectKernelDefaults is true: a tunable that differs is kubelet's death.
+    /// protectKernelDefaults is true: kubelet dies of a tunable that differs.
     On(Ground),
     /// It is false: kubelet sets the tunables itself.
     Off(Ground),
-    /// Kubelet will fail by itself before it looks at them, and say why.
+    /// The file of `--config` does not exist: kubelet is not configured yet, and fails.
+    NotThereYet(PathBuf),
+    /// Kubelet will fail before it looks at its tunables, and why.
     Fails(String),
     /// It cannot be known, and why.
     Unknown(String),
@@ -63,6 +72,16 @@ impl fmt::Display for Ground {
     }
 }
 
+/// Reads what a kubelet of this command line, whose first word is the program, makes of it when it is started in the
+/// working directory.
+pub fn read(root: &Path, _working_directory: &Path, command_line: &[OsString]) -> Kubelet {
+    Kubelet {
+        protection: protection(root, command_line),
+        in_user_namespace: None,
+        may_refuse: None,
+    }
+}
+
 /// What a kubelet of this command line, whose first word is the program, will do about its tunables.
 ///
 /// The flag beats `--config-dir`, which beats `--config`. Source: `NewKubeletCommand` in kubernetes'
@@ -79,14 +98,20 @@ fn settle(root: &Path, command_line: &[OsString]) -> Result<(bool, Ground), Prot
     let arguments = Arguments::parse(command_line).map_err(Protection::Fails)?;
     let mut files = Vec::new();
     if let Some(config) = arguments.config {
-        files.push(absolute(&config));
+        let config = absolute(&config);
+        if let Err(error) = file::open(&under(root, &config))
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            return Err(Protection::NotThereYet(config));
+        }
+        files.push(config);
     }
     if let Some(folder) = arguments.config_dir {
         walk(root, &absolute(&folder), &mut files)?;
     }
     let mut settled = (false, Ground::Default);
     for path in files {
-        let content = read(root, &path)?;
+        let content = content(root, &path)?;
         let value = config::parse(&content).map_err(|refusal| match refusal {
             Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
             Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
@@ -131,7 +156,7 @@ fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Prot
     Ok(())
 }
 
-fn read(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
+fn content(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
     let trouble = |error| trouble(path, &error);
     let file = file::open(&under(root, path)).map_err(trouble)?;
     let kind = file.metadata().map_err(trouble)?.file_type();
@@ -181,6 +206,7 @@ mod tests {
             match protection(&root, &words.map(OsString::from)) {
                 Protection::On(_) => "on",
                 Protection::Off(_) => "off",
+                Protection::NotThereYet(_) => "not there yet",
                 Protection::Fails(_) => "fails",
                 Protection::Unknown(_) => "unknown",
             }
@@ -190,7 +216,7 @@ mod tests {
             ("over", "unknown"),
             ("folder", "fails"),
             ("loop", "fails"),
-            ("nowhere", "fails"),
+            ("nowhere", "not there yet"),
             ("full/below", "fails"),
         ] {
             assert_eq!(of(name), expected, "{name}");

@@ -1,10 +1,12 @@
-//! Owns what is said of one thing: its kind, its level, its sentence and its journal fields.
+//! Makes journal entries of a look: the kind, level, sentence and fields of each.
+
+use std::fmt::Write as _;
 
 use log::Level;
 
-use super::origin::{self, NextBoot};
-use crate::boot::Boot;
-use crate::check::{Behavior, Finding, Outcome};
+use super::{Audience, remedy, words};
+use crate::exit::Exit;
+use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Stance};
 
 /// What an entry is about. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
 /// catalog explains (`systemd/kubelet-tunables.catalog`).
@@ -14,23 +16,25 @@ pub enum Kind {
     Mismatch,
     /// A tunable was wrong and is corrected.
     Corrected,
-    /// Of a tunable nothing is known.
+    /// A tunable could not be read or understood.
     Unknown,
-    /// A tunable is wrong and could not be changed.
+    /// A tunable is wrong and cannot be changed.
     Refused,
     /// A tunable is right now and will be wrong after the next boot.
     Forecast,
-    /// A tunable is wrong, and kubelet will overwrite it.
+    /// A tunable is wrong, and kubelet will overwrite it or ignore it.
     Overruled,
     /// What it all comes to.
     Summary,
-    /// The command line was not understood.
+    /// The options of the check are not understood.
     Usage,
+    /// kubelet will fail before it looks at its tunables.
+    NotChecked,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Mismatch,
         Self::Corrected,
         Self::Unknown,
@@ -39,6 +43,7 @@ impl Kind {
         Self::Overruled,
         Self::Summary,
         Self::Usage,
+        Self::NotChecked,
     ];
 
     /// The message id, made once by `systemd-id128 new`.
@@ -52,7 +57,20 @@ impl Kind {
             Self::Overruled => "37a06e56c94449398c2f9aaff160cdd6",
             Self::Summary => "cb435368eee841a889e1e3c57e2c91dd",
             Self::Usage => "7db50ba7e81e4f2193d2a597d547b172",
+            Self::NotChecked => "11926fcaf989494482a78ef860c26c40",
         }
+    }
+
+    fn of(outcome: Outcome) -> Option<Self> {
+        Some(match outcome {
+            Outcome::Right => return None,
+            Outcome::RightUntilBoot => Self::Forecast,
+            Outcome::Corrected => Self::Corrected,
+            Outcome::Overwritten | Outcome::Ignored => Self::Overruled,
+            Outcome::WillBeCorrected | Outcome::Wrong | Outcome::Undecided => Self::Mismatch,
+            Outcome::Refused => Self::Refused,
+            Outcome::Unreadable => Self::Unknown,
+        })
     }
 }
 
@@ -70,227 +88,138 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Puts a finding and what the next boot makes of it into words; nothing is said of a tunable that is right and
-    /// stays so.
-    pub(super) fn of(
-        finding: &Finding,
-        next: &NextBoot,
-        behavior: Behavior,
-        boot: &Boot,
-    ) -> Option<Self> {
-        let tunable = finding.tunable;
-        let (name, needed) = (tunable.name, tunable.expected);
-        let mut fields = Vec::new();
-        let (kind, level, message) = match &finding.outcome {
-            Outcome::AsExpected => {
-                let NextBoot::Wrong { value, because, .. } = next else {
-                    return None;
-                };
-                fields.push(("SYSCTL_ACTUAL", needed.to_string()));
-                let forecast = format!(
-                    "{name} is {needed} now, but the next boot sets it to {value} ({because})"
-                );
-                fields.extend(next_boot_source(next));
-                (Kind::Forecast, Level::Warn, forecast)
-            }
-            Outcome::Mismatch { actual } => {
-                let level = if behavior == Behavior::Warn {
-                    Level::Warn
-                } else {
-                    Level::Error
-                };
-                let origin = boot.origin(tunable, *actual);
-                fields.push(("SYSCTL_ACTUAL", actual.to_string()));
-                fields.extend(origin::short(&origin).map(|source| ("SYSCTL_SOURCE", source)));
-                let origin = origin::sentence(&origin, tunable, *actual);
-                (
-                    Kind::Mismatch,
-                    level,
-                    format!("{name} is {actual}, kubelet needs {needed} ({origin})"),
-                )
-            }
-            Outcome::Modified { from } => {
-                fields.push(("SYSCTL_ACTUAL", needed.to_string()));
-                fields.push(("SYSCTL_PREVIOUS", from.to_string()));
-                let lasting = match next {
-                    NextBoot::Right => "and stays so after the next boot".to_string(),
-                    NextBoot::Wrong { value, because, .. } => {
-                        format!("until the next boot sets it to {value} ({because})")
-                    }
-                    NextBoot::Unknown(why) => {
-                        format!("and what the next boot makes of it is not known: {why}")
-                    }
-                };
-                fields.extend(next_boot_source(next));
-                (
-                    Kind::Corrected,
-                    Level::Info,
-                    format!("{name} was {from}, is now {needed} as kubelet needs, {lasting}"),
-                )
-            }
-            Outcome::Overruled { actual } => {
-                let origin = boot.origin(tunable, *actual);
-                fields.push(("SYSCTL_ACTUAL", actual.to_string()));
-                fields.extend(origin::short(&origin).map(|source| ("SYSCTL_SOURCE", source)));
-                let origin = origin::sentence(&origin, tunable, *actual);
-                (
-                    Kind::Overruled,
-                    Level::Info,
-                    format!(
-                        "{name} is {actual}, kubelet will set it to {needed} as protectKernelDefaults is off ({origin})"
-                    ),
-                )
-            }
-            Outcome::Unreadable(error) => {
-                fields.push(("SYSCTL_ERROR", error.to_string()));
-                (
-                    Kind::Unknown,
-                    Level::Error,
-                    format!("{name} is not known: {error}"),
-                )
-            }
-            Outcome::Unwritable { actual, error } => {
-                let origin = boot.origin(tunable, *actual);
-                fields.push(("SYSCTL_ACTUAL", actual.to_string()));
-                fields.push(("SYSCTL_ERROR", error.to_string()));
-                fields.extend(origin::short(&origin).map(|source| ("SYSCTL_SOURCE", source)));
-                (
-                    Kind::Refused,
-                    Level::Error,
-                    format!(
-                        "{name} is {actual}, kubelet needs {needed}, and it cannot be changed: {error}"
-                    ),
-                )
-            }
-        };
-        fields.push(("SYSCTL", name.to_string()));
-        fields.push(("SYSCTL_EXPECTED", needed.to_string()));
-        if let NextBoot::Wrong { value, .. } = next {
-            fields.push(("SYSCTL_NEXT_BOOT", value.to_string()));
-        }
-        Some(Self {
+    fn bare(kind: Kind, level: Level, message: String) -> Self {
+        Self {
             kind,
             level,
+            message,
+            fields: Vec::new(),
+        }
+    }
+
+    fn note(note: &Note) -> Self {
+        let level = match note {
+            Note::OptionsNotUnderstood { .. } | Note::NotPersisted(_) => Level::Error,
+            Note::VariableMisspelt(_) | Note::NotInUnit(_) => Level::Warn,
+            Note::OptionInUnit(_) | Note::Persisted(_) => Level::Info,
+        };
+        Self::bare(Kind::Usage, level, words::note(note))
+    }
+
+    fn finding(sight: &Sight, look: &Look) -> Option<Self> {
+        let (kind, message) = (Kind::of(sight.outcome)?, words::finding(sight)?);
+        let tunable = sight.finding.tunable;
+        let mut fields = vec![
+            ("SYSCTL", tunable.name.to_string()),
+            ("SYSCTL_EXPECTED", tunable.expected.to_string()),
+        ];
+        let mut add = |name, value: Option<String>| {
+            fields.extend(value.map(|value| (name, value)));
+        };
+        let number = |value: i64| value.to_string();
+        add(
+            "SYSCTL_ACTUAL",
+            sight.finding.now.as_ref().ok().copied().map(number),
+        );
+        add("SYSCTL_PREVIOUS", sight.finding.was.map(number));
+        let next = match &sight.next {
+            NextBoot::Wrong { value, origin } => Some((value, origin)),
+            NextBoot::Right | NextBoot::Unknown(_) => None,
+        };
+        let next_origin = next.map(|(_, origin)| origin);
+        let origin = sight.origin.as_ref().or(next_origin);
+        add("SYSCTL_SOURCE", origin.and_then(words::source));
+        add("SYSCTL_NEXT_BOOT", next.map(|(value, _)| number(*value)));
+        let error = match (&sight.finding.now, sight.outcome) {
+            (Err(error), _) => Some(error),
+            (Ok(_), Outcome::Refused | Outcome::Ignored) => sight.finding.refused.as_ref(),
+            _ => None,
+        };
+        add("SYSCTL_ERROR", error.map(words::sysctl_error));
+        Some(Self {
+            kind,
+            level: level(sight.outcome, look),
             message,
             fields,
         })
     }
-}
 
-/// Who sets what the next boot makes wrong, as the field that names the culprit.
-fn next_boot_source(next: &NextBoot) -> Option<(&'static str, String)> {
-    match next {
-        NextBoot::Wrong { source, .. } => Some(("SYSCTL_SOURCE", source.clone()?)),
-        NextBoot::Right | NextBoot::Unknown(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-
-    use super::*;
-    use crate::sysctl::SysctlError;
-    use crate::tunable::TUNABLES;
-
-    const CATALOG: &str = include_str!("../../systemd/kubelet-tunables.catalog");
-    const README: &str = include_str!("../../README.md");
-
-    /// The catalog's entries by id.
-    fn catalog() -> BTreeMap<&'static str, &'static str> {
-        CATALOG
-            .split("\n-- ")
-            .skip(1)
-            .map(|entry| entry.split_once('\n').expect("a text under the id"))
-            .collect()
-    }
-
-    /// An entry of each kind that speaks of a tunable.
-    fn entries() -> Vec<Entry> {
-        let error = || SysctlError::TooLong {
-            path: "/proc/sys/kernel/panic".into(),
-        };
-        [
-            Outcome::AsExpected,
-            Outcome::Mismatch { actual: 0 },
-            Outcome::Modified { from: 0 },
-            Outcome::Overruled { actual: 0 },
-            Outcome::Unreadable(error()),
-            Outcome::Unwritable {
-                actual: 0,
-                error: error(),
-            },
-        ]
-        .into_iter()
-        .map(|outcome| {
-            let tunable = &TUNABLES[2];
-            let boot = Boot::new(Path::new("/nonexistent"));
-            let next = NextBoot::Wrong {
-                value: 0,
-                because: "the kernel's default; no file sets it".to_string(),
-                source: Some("the kernel's default".to_string()),
+    /// What it all comes to, and how to fix it, in one line.
+    fn summary(look: &Look, level: Level, audience: Audience) -> Self {
+        let mut message = format!("{}.", words::summary(look, audience));
+        for remedy in remedy::of(look) {
+            let _ = match remedy.command {
+                Some(command) => write!(message, " {}: `{command}`.", remedy.purpose),
+                None => write!(message, " {}.", remedy.purpose),
             };
-            let finding = Finding { tunable, outcome };
-            Entry::of(&finding, &next, Behavior::Error, &boot).expect("something to say")
-        })
+        }
+        Self::bare(Kind::Summary, level, message)
+    }
+}
+
+/// Of what kubelet dies it is an error, unless kubelet is started all the same.
+fn level(outcome: Outcome, look: &Look) -> Level {
+    match outcome {
+        Outcome::Wrong | Outcome::Refused if look.mode == Mode::Warn => Level::Warn,
+        Outcome::Unreadable if Exit::of(look) == Exit::Success => Level::Warn,
+        Outcome::Wrong | Outcome::Refused | Outcome::Unreadable => Level::Error,
+        Outcome::RightUntilBoot | Outcome::Undecided => Level::Warn,
+        Outcome::Right
+        | Outcome::Corrected
+        | Outcome::WillBeCorrected
+        | Outcome::Overwritten
+        | Outcome::Ignored => Level::Info,
+    }
+}
+
+/// An entry for each finding; what is wrong now stands before what only the next boot makes wrong.
+pub(super) fn findings(look: &Look) -> Vec<Entry> {
+    let (later, now): (Vec<_>, Vec<_>) = look
+        .sights
+        .iter()
+        .partition(|sight| sight.outcome == Outcome::RightUntilBoot);
+    now.into_iter()
+        .chain(later)
+        .filter_map(|sight| Entry::finding(sight, look))
         .collect()
-    }
+}
 
-    #[test]
-    fn each_kind_has_its_catalog_entry_and_the_reverse() {
-        let mut explained: Vec<_> = catalog().into_keys().collect();
-        let mut said = Kind::ALL.map(Kind::message_id).to_vec();
-        explained.sort_unstable();
-        said.sort_unstable();
-        assert_eq!(explained, said);
-        for (id, text) in catalog() {
-            for line in [
-                "Subject: ",
-                "Defined-By: kubelet-tunables",
-                "Documentation: man:kubelet-tunables(8)",
-            ] {
-                assert!(text.contains(line), "{id}: {line}");
-            }
-        }
-    }
+/// What its user should know of the check itself.
+pub(super) fn notes(look: &Look) -> Vec<Entry> {
+    look.notes.iter().map(Entry::note).collect()
+}
 
-    #[test]
-    fn the_catalog_names_no_field_that_the_entry_lacks() {
-        let catalog = catalog();
-        for entry in entries() {
-            let text = catalog[entry.kind.message_id()];
-            for name in text.split('@').skip(1).step_by(2) {
-                assert!(
-                    entry.fields.iter().any(|(field, _)| *field == name),
-                    "{:?} has no field {name}",
-                    entry.kind
-                );
-            }
-        }
-        for kind in [Kind::Summary, Kind::Usage] {
-            assert!(!catalog[kind.message_id()].contains('@'), "{kind:?}");
-        }
+/// All that a service manager is told; nothing when all is well.
+pub(super) fn all(look: &Look, audience: Audience) -> Vec<Entry> {
+    let mut entries = notes(look);
+    if look.is_beside_the_point() {
+        entries.extend(not_checked(look, audience));
+        return entries;
     }
+    let findings = findings(look);
+    let needs_summary = match look.told.stance() {
+        // A kubelet that starts and sees to everything needs no more words.
+        Stance::Overwrites => findings.iter().any(|entry| entry.kind != Kind::Overruled),
+        _ => !findings.is_empty(),
+    };
+    if needs_summary || look.doubt().is_some() {
+        let level = findings.iter().map(|entry| entry.level).min();
+        let summary = Entry::summary(look, level.unwrap_or(Level::Warn), audience);
+        entries.extend(findings);
+        entries.push(summary);
+    } else {
+        entries.extend(findings);
+    }
+    entries
+}
 
-    #[test]
-    fn each_entry_has_what_the_next_boot_makes_wrong() {
-        for entry in entries() {
-            let next: Vec<_> = entry
-                .fields
-                .iter()
-                .filter(|(field, _)| *field == "SYSCTL_NEXT_BOOT")
-                .map(|(_, value)| value.as_str())
-                .collect();
-            assert_eq!(next, ["0"], "{:?}", entry.kind);
-        }
+/// That nothing is checked, and why; and what was corrected nevertheless.
+fn not_checked(look: &Look, audience: Audience) -> Vec<Entry> {
+    let mut entries = findings(look);
+    entries.retain(|entry| entry.kind == Kind::Corrected);
+    if look.amiss() > 0 && !look.is_not_configured() {
+        let message = words::summary(look, audience);
+        entries.push(Entry::bare(Kind::NotChecked, Level::Info, message));
     }
-
-    #[test]
-    fn the_readme_lists_each_message_id() {
-        for kind in Kind::ALL {
-            let id = format!("| `{}` |", kind.message_id());
-            assert!(README.contains(&id), "{kind:?}: {id}");
-        }
-    }
+    entries
 }

@@ -1,4 +1,4 @@
-//! Owns the journal's native protocol: entries with fields, and a bound on the time they take.
+//! Sends entries with fields by the journal's native protocol, within a bound of time.
 
 use std::io;
 use std::sync::Arc;

@@ -1,8 +1,7 @@
-//! Owns the way to a service manager: the journal, else standard error, and the Status line, all within a bound.
+//! Tells a service manager: by the journal, else by standard error, and on the Status line, all within a bound of time.
 
 use std::env;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,26 +12,31 @@ use log::Level;
 use super::entry::Entry;
 use super::journal::Sending;
 use super::stream::Stream;
-use super::unit;
 use crate::background::Background;
 
 /// How long journald may take for all entries. It stops answering when it is stopped or its disk hangs.
-const JOURNAL_LIMIT: Duration = Duration::from_millis(700);
+const JOURNAL_LIMIT: Duration = Duration::from_millis(500);
 /// How long standard error may take after both.
-const STDERR_LIMIT: Duration = Duration::from_millis(500);
-/// How long systemd may take for the Status line, which is sent at the same time.
-const STATUS_LIMIT: Duration = Duration::from_millis(1300);
+const STDERR_LIMIT: Duration = Duration::from_millis(250);
+/// How long systemd may take for the Status line, which is sent at the same time. With the second that the question to
+/// it may take, all ends within two.
+const STATUS_LIMIT: Duration = Duration::from_millis(700);
 
-/// Says the entries, to the journal natively if standard error is a stream to it, and sets the unit's Status line.
+/// Says the entries about `unit`, to the journal natively if standard error is a stream to it, and sets the unit's Status line.
 ///
 /// What the journal did not take goes to standard error, so that nothing is lost and nothing said twice.
-pub(super) fn say(entries: Vec<Entry>, status: Option<String>, journal: bool, root: &Path) {
+pub(super) fn say(
+    entries: Vec<Entry>,
+    status: Option<String>,
+    journal: bool,
+    unit: Option<String>,
+) {
     let begun = Instant::now();
     let notifying = status
         .filter(|_| env::var_os("NOTIFY_SOCKET").is_some())
         .map(|status| Background::start(move || notify(status)));
     let entries: Arc<[Entry]> = entries.into();
-    let sending = journal.then(|| Sending::start(&entries, unit::own(root)));
+    let sending = journal.then(|| Sending::start(&entries, unit));
     let sent = sending
         .as_ref()
         .map_or(Ok(()), |sending| sending.wait(JOURNAL_LIMIT));

@@ -1,4 +1,4 @@
-//! Owns the two standard streams: what one does not take, the other is tried with.
+//! Writes to the two standard streams: what one does not take goes to the other.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::io::{Errno, retry_on_intr, write};
+use rustix::termios::tcgetwinsize;
 
 /// Bytes that can be written without blocking where poll(2) says so: a pipe's `PIPE_BUF`; a socket has room for more.
 const ROOM: usize = 4096;
@@ -47,6 +48,15 @@ impl Stream {
         is_terminal
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// The columns of the terminal that it is.
+    pub(super) fn width(self) -> Option<usize> {
+        let size = match self {
+            Self::Stdout => tcgetwinsize(io::stdout()),
+            Self::Stderr => tcgetwinsize(io::stderr()),
+        };
+        size.ok().map(|size| size.ws_col.into())
     }
 
     fn other(self) -> Self {

@@ -1,103 +1,113 @@
-//! Owns the form for a person: a table of the six, then the findings and the way to mend them.
+//! Draws the form for a person: a table of the six, then the findings and the way to fix them.
 
 use std::fmt::Write as _;
 
-use crate::check::{Finding, Outcome};
-use crate::report::Report;
-use crate::report::origin::NextBoot;
-use crate::tunable::Tunable;
+use super::stream::Stream;
+use super::{Audience, entry, remedy, words};
+use crate::look::{Look, NextBoot, Outcome, Sight};
 
-/// Columns that nothing but a command exceeds.
+/// Columns of a table and of text where no terminal says that it has more.
 const WIDTH: usize = 80;
 
 const RED: &str = "\x1b[1;31m";
 const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
 
-/// The whole report as a text.
-pub(super) fn render(report: &Report, color: bool) -> String {
-    let rows: Vec<_> = report
-        .verdict
-        .findings
-        .iter()
-        .zip(&report.next)
-        .map(|(finding, next)| Row::of(finding, next))
-        .collect();
-    let now = rows.iter().map(|row| row.now.len()).fold(8, usize::max);
-    let next = rows.iter().map(|row| row.next.len()).fold(9, usize::max);
-    let mut text = format!(
-        "{:<25}  {:>13}  {:>now$}  {:>next$}\n",
-        "SYSCTL", "KUBELET NEEDS", "NOW", "NEXT BOOT"
-    );
-    for row in &rows {
-        let remark = match (color, row.holds) {
-            (false, _) => row.remark.clone(),
-            (true, true) => format!("{GREEN}{}{PLAIN}", row.remark),
-            (true, false) => format!("{RED}{}{PLAIN}", row.remark),
-        };
-        let (name, needed) = (row.tunable.name, row.tunable.expected);
-        let _ = writeln!(
-            text,
-            "{name:<25}  {needed:>13}  {:>now$}  {:>next$}  {remark}",
-            row.now, row.next
-        );
-    }
+/// The whole report as a text, for standard output.
+pub(super) fn render(look: &Look) -> String {
+    let width = Stream::Stdout.width().unwrap_or(WIDTH).max(WIDTH);
+    let mut text = table(look, Stream::Stdout.shows_color());
     text.push('\n');
-    for entry in &report.entries {
-        fold(&mut text, &entry.message, "    ");
+    let mut entries = entry::notes(look);
+    if !look.is_beside_the_point() {
+        entries.extend(entry::findings(look));
     }
-    if !report.entries.is_empty() {
+    for entry in &entries {
+        fold(&mut text, &entry.message, "    ", width);
+    }
+    if !entries.is_empty() {
         text.push('\n');
     }
-    fold(&mut text, &format!("{}.", report.summary.verdict), "");
-    for remedy in &report.summary.remedies {
-        let _ = write!(text, "\n{}:\n    {}\n", remedy.purpose, remedy.command);
+    let summary = words::summary(look, Audience::Person);
+    fold(&mut text, &format!("{summary}."), "", width);
+    for remedy in remedy::of(look) {
+        text.push('\n');
+        match remedy.command {
+            Some(command) => {
+                let _ = write!(text, "{}:\n    {command}\n", remedy.purpose);
+            }
+            None => fold(&mut text, &format!("{}.", remedy.purpose), "", width),
+        }
     }
     text
 }
 
-/// A line of the table.
-struct Row {
-    tunable: &'static Tunable,
-    now: String,
-    next: String,
-    holds: bool,
-    remark: String,
+fn table(look: &Look, color: bool) -> String {
+    let rows: Vec<_> = look
+        .sights
+        .iter()
+        .map(|sight| (now(sight), next(sight)))
+        .collect();
+    let now_width = rows.iter().map(|(now, _)| now.len()).fold(8, usize::max);
+    let next_width = rows.iter().map(|(_, next)| next.len()).fold(9, usize::max);
+    let mut text = format!(
+        "{:<25}  {:>13}  {:>now_width$}  {:>next_width$}\n",
+        "SYSCTL", "KUBELET NEEDS", "NOW", "NEXT BOOT"
+    );
+    for (sight, (now, next)) in look.sights.iter().zip(rows) {
+        let tunable = sight.finding.tunable;
+        let remark = match color {
+            false => remark(sight),
+            true if is_good(sight.outcome) => format!("{GREEN}{}{PLAIN}", remark(sight)),
+            true => format!("{RED}{}{PLAIN}", remark(sight)),
+        };
+        let _ = writeln!(
+            text,
+            "{:<25}  {:>13}  {now:>now_width$}  {next:>next_width$}  {remark}",
+            tunable.name, tunable.expected
+        );
+    }
+    text
 }
 
-impl Row {
-    fn of(finding: &Finding, next: &NextBoot) -> Self {
-        let needed = finding.tunable.expected.to_string();
-        let (now, holds, remark) = match &finding.outcome {
-            Outcome::AsExpected if matches!(next, NextBoot::Wrong { .. }) => {
-                (needed, false, "until next boot".to_string())
-            }
-            Outcome::AsExpected => (needed, true, "ok".to_string()),
-            Outcome::Modified { from } => (needed, true, format!("ok, was {from}")),
-            Outcome::Mismatch { actual } | Outcome::Unwritable { actual, .. } => {
-                (actual.to_string(), false, "wrong".to_string())
-            }
-            Outcome::Overruled { actual } => {
-                (actual.to_string(), true, "kubelet sets it".to_string())
-            }
-            Outcome::Unreadable(_) => ("?".to_string(), false, "not known".to_string()),
-        };
-        Self {
-            tunable: finding.tunable,
-            now,
-            next: next.cell(finding.tunable),
-            holds,
-            remark,
-        }
+fn now(sight: &Sight) -> String {
+    match sight.finding.now {
+        Ok(now) => now.to_string(),
+        Err(_) => "?".to_string(),
     }
 }
 
+fn next(sight: &Sight) -> String {
+    match &sight.next {
+        NextBoot::Right => sight.finding.tunable.expected.to_string(),
+        NextBoot::Wrong { value, .. } => value.to_string(),
+        NextBoot::Unknown(_) => "?".to_string(),
+    }
+}
+
+fn remark(sight: &Sight) -> String {
+    match sight.outcome {
+        Outcome::Right => "ok".to_string(),
+        Outcome::RightUntilBoot => "until next boot".to_string(),
+        Outcome::Corrected => format!("ok, was {}", sight.finding.was.unwrap_or_default()),
+        Outcome::WillBeCorrected => "will be corrected".to_string(),
+        Outcome::Overwritten => "kubelet sets it".to_string(),
+        Outcome::Ignored => "ignored".to_string(),
+        Outcome::Wrong | Outcome::Refused | Outcome::Undecided => "wrong".to_string(),
+        Outcome::Unreadable => "not checked".to_string(),
+    }
+}
+
+fn is_good(outcome: Outcome) -> bool {
+    !outcome.is_amiss() && outcome != Outcome::RightUntilBoot
+}
+
 /// Appends the sentence, broken between words so that it stays within the width; further lines begin with `indent`.
-fn fold(text: &mut String, sentence: &str, indent: &str) {
+fn fold(text: &mut String, sentence: &str, indent: &str, width: usize) {
     let mut column = 0;
     for word in sentence.split(' ') {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > WIDTH {
+        if column > 0 && column + 1 + length > width {
             text.push('\n');
             text.push_str(indent);
             column = indent.len();
@@ -128,7 +138,7 @@ mod tests {
         ];
         for (sentence, expected) in cases {
             let mut text = String::new();
-            fold(&mut text, sentence, "    ");
+            fold(&mut text, sentence, "    ", WIDTH);
             assert_eq!(text, expected, "{sentence}");
         }
     }

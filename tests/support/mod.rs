@@ -1,15 +1,70 @@
-//! Owns what the tests share: saying out loud that one cannot run, and a root of its own for the real binary.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+//! Holds what the tests share: tests that can say why they cannot run here, and a root of its own for the real binary.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test uses its part"
+)]
 
 pub mod machine;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use libtest_mimic::{Arguments, Completion, Trial};
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_kubelet-tunables");
+
+/// How a test ends that does not fail: it ran, or why it cannot run here.
+pub type Outcome = Result<(), String>;
+
+/// What a test function returns.
+pub trait Ending {
+    fn outcome(self) -> Outcome;
+}
+
+impl Ending for Outcome {
+    fn outcome(self) -> Outcome {
+        self
+    }
+}
+
+impl Ending for () {
+    fn outcome(self) -> Outcome {
+        Ok(())
+    }
+}
+
+/// A test by this name. One that cannot run here is counted as ignored, with the reason; under `CI=true` it fails.
+pub fn test<E: Ending>(name: impl Into<String>, run: impl FnOnce() -> E + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, || match run().outcome() {
+        Ok(()) => Ok(Completion::Completed),
+        Err(why) if std::env::var("CI").as_deref() == Ok("true") => {
+            Err(format!("it cannot run here: {why}").into())
+        }
+        Err(why) => Ok(Completion::ignored_with(why)),
+    })
+}
+
+/// What `main` does in a test program that lists its tests itself.
+pub fn main(tests: Vec<Trial>) -> ExitCode {
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+/// The `main` of a test program whose tests are these functions.
+macro_rules! tests {
+    ($($name:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            support::main(vec![$(support::test(stringify!($name), $name)),+])
+        }
+    };
+}
+pub(crate) use tests;
 
 /// Says that a test could not run; where everything has to run (`CI=true`) that is a failure.
 pub fn not_run(test: &str, why: &str) {
@@ -33,6 +88,7 @@ pub enum User {
 pub struct Namespace {
     base: PathBuf,
     user: User,
+    runs: AtomicUsize,
 }
 
 impl Namespace {
@@ -43,7 +99,11 @@ impl Namespace {
     /// Says why this user cannot have such a namespace here.
     pub fn new(name: &str, user: User, programs: &[&str]) -> Result<Self, String> {
         let base = scratch(name);
-        let namespace = Self { base, user };
+        let namespace = Self {
+            base,
+            user,
+            runs: AtomicUsize::new(0),
+        };
         let is_root = own_uid() == 0;
         if user == User::Root && !is_root {
             return Err("it needs root".into());
@@ -103,27 +163,38 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Runs a shell script in the namespace, over the tree of `case`.
+    /// Runs a shell script in the namespace, over the tree of `case`; several at once do not see each other.
     pub fn run(&self, case: &Path, script: &str) -> Output {
-        // An ordinary user may not reach the checkout, so all that is used there is copied to the base.
-        let copy = self.base.join("case");
-        let _ = fs::remove_dir_all(&copy);
+        self.enter(&self.lay(case), script)
+    }
+
+    /// Copies the tree of a case to where every user reaches it.
+    fn lay(&self, case: &Path) -> PathBuf {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let copy = self.base.join(format!("case-{run}"));
         let copied = Command::new("cp").arg("-dR").arg(case).arg(&copy).status();
         assert!(
             copied.is_ok_and(|status| status.success()),
             "copy {}",
             case.display()
         );
-        fs::write(self.base.join("bin/script"), script).unwrap();
-        self.unshare()
+        copy
+    }
+
+    /// Runs a script over what `lay` copied, and removes that.
+    fn enter(&self, copy: &Path, script: &str) -> Output {
+        let output = self
+            .unshare()
             .args(["sh", "-c", include_str!("enter"), "enter"])
-            .args([&self.base, &copy])
-            .arg("/bin/script")
+            .args([self.base.as_path(), copy])
+            .arg(script)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
             .output()
-            .unwrap()
+            .unwrap();
+        let _ = fs::remove_dir_all(copy);
+        output
     }
 
     fn unshare(&self) -> Command {

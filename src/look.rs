@@ -1,0 +1,515 @@
+//! Takes one look at a node, as plain data: what each tunable is, who set it, what the next boot makes of it, what kubelet
+//! is about to do, and what follows. Every format of the report is made of this, and so is the exit code.
+
+use std::path::{Path, PathBuf};
+
+use crate::boot::{Boot, Origin, Problem, Suspect};
+use crate::check::{Finding, Findings};
+use crate::file;
+use crate::kubelet::{Kubelet, Protection};
+use crate::persist::PersistError;
+use crate::tunable::TUNABLES;
+
+/// What is to follow from a wrong tunable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What kubelet makes of it.
+    #[default]
+    AsKubelet,
+    /// A warning, and kubelet is started.
+    Warn,
+    /// An error, whatever kubelet makes of it.
+    Strict,
+    /// It is corrected first.
+    Modify,
+    /// The check in the unit will correct it. By hand nothing is changed.
+    ModifiedInUnit,
+}
+
+/// What is known of the kubelet that is about to be started.
+#[derive(Debug)]
+pub enum Told {
+    /// It was not asked, since no answer hangs on it: all is right, and stays so after the next boot.
+    NotAsked,
+    /// There is no unit and no command line to judge by.
+    Nothing,
+    /// The words of its command line, and what it makes of them.
+    Kubelet(Kubelet),
+    /// Whether a kubelet is started, and with which words, is not known, and why.
+    NotKnown(String),
+    /// systemd will not start the unit at all, and why.
+    NotStarted(String),
+}
+
+/// What kubelet does about a wrong tunable, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stance {
+    /// It dies of it.
+    Dies,
+    /// It sets it right.
+    Overwrites,
+    /// It fails before it looks.
+    FailsFirst,
+    /// Nobody knows.
+    NotKnown,
+}
+
+impl Told {
+    /// What kubelet does about a wrong tunable. Where there is no kubelet to judge by, it is taken for a strict one.
+    pub fn stance(&self) -> Stance {
+        match self {
+            Self::NotAsked | Self::Nothing => Stance::Dies,
+            Self::NotKnown(_) => Stance::NotKnown,
+            Self::NotStarted(_) => Stance::FailsFirst,
+            Self::Kubelet(kubelet) => match kubelet.protection {
+                Protection::On(_) => Stance::Dies,
+                Protection::Off(_) => Stance::Overwrites,
+                Protection::NotThereYet(_) | Protection::Fails(_) => Stance::FailsFirst,
+                Protection::Unknown(_) => Stance::NotKnown,
+            },
+        }
+    }
+
+    /// The feature gate `KubeletInUserNamespace`, where something sets it.
+    fn in_user_namespace(&self) -> Option<bool> {
+        match self {
+            Self::Kubelet(kubelet) => kubelet.in_user_namespace,
+            _ => None,
+        }
+    }
+}
+
+/// What the next boot makes of a tunable.
+#[derive(Debug)]
+pub enum NextBoot<'a> {
+    /// What kubelet needs.
+    Right,
+    /// Another value.
+    Wrong {
+        /// The value.
+        value: i64,
+        /// Who will set it.
+        origin: Origin<'a>,
+    },
+    /// Nobody knows, as a file could not be read.
+    Unknown(&'a Problem),
+}
+
+/// What follows from what was found of one tunable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is right, and nothing is to be said of it.
+    Right,
+    /// It is right now, and the next boot makes it wrong.
+    RightUntilBoot,
+    /// It was wrong and is corrected.
+    Corrected,
+    /// It is wrong, and the check in the unit will correct it before kubelet starts.
+    WillBeCorrected,
+    /// It is wrong, and kubelet will overwrite it.
+    Overwritten,
+    /// It is wrong and cannot be changed, which kubelet ignores in this user namespace.
+    Ignored,
+    /// It is wrong, and what kubelet makes of it is not known.
+    Undecided,
+    /// It is wrong, and kubelet dies of it.
+    Wrong,
+    /// It is wrong and cannot be changed, and kubelet dies of it.
+    Refused,
+    /// It could not be read or understood.
+    Unreadable,
+}
+
+impl Outcome {
+    /// Whether kubelet will, or may, not run because of it.
+    pub fn is_amiss(self) -> bool {
+        matches!(
+            self,
+            Self::Wrong | Self::Refused | Self::Unreadable | Self::Undecided
+        )
+    }
+}
+
+/// One tunable and all that is known of it.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    /// What was found.
+    pub finding: Finding,
+    /// Who set it, where it is wrong.
+    pub origin: Option<Origin<'a>>,
+    /// Who may have changed it since boot.
+    pub suspects: Vec<Suspect>,
+    /// A word of the kernel's command line that was meant to set it and does not.
+    pub word_without_effect: Option<String>,
+    /// What the next boot makes of it.
+    pub next: NextBoot<'a>,
+    /// What follows.
+    pub outcome: Outcome,
+}
+
+/// Something about the check itself that its user should know.
+#[derive(Debug)]
+pub enum Note {
+    /// The check's options are not understood, so it goes on without any.
+    OptionsNotUnderstood {
+        /// Clap's first line and its suggestion.
+        complaint: String,
+        /// The file that the options come from.
+        file: Option<PathBuf>,
+    },
+    /// A variable of the environment is nearly the one that holds the check's options.
+    VariableMisspelt(String),
+    /// By hand: the option that the check has in the unit.
+    OptionInUnit(&'static str),
+    /// By hand: the check does not run in this unit.
+    NotInUnit(String),
+    /// The file that makes the values permanent was written; none was needed if the next boot sets all six right.
+    Persisted(Option<PathBuf>),
+    /// It could not be written, and why.
+    NotPersisted(PersistError),
+}
+
+/// One look at a node.
+#[derive(Debug)]
+pub struct Look<'a> {
+    /// What is to follow from a wrong tunable.
+    pub mode: Mode,
+    /// What is known of kubelet.
+    pub told: Told,
+    /// The unit that starts kubelet, where it is known.
+    pub unit: Option<String>,
+    /// systemd stops starting the unit after some failures.
+    pub may_give_up: bool,
+    /// What its user should know of the check itself.
+    pub notes: Vec<Note>,
+    /// The six, in the order of the table.
+    pub sights: [Sight<'a>; TUNABLES.len()],
+}
+
+/// Whether something hangs on what kubelet was told: a tunable is wrong now, or may be after the next boot.
+pub fn is_in_doubt(findings: &Findings, boot: &Boot) -> bool {
+    findings.iter().any(|finding| {
+        !finding.is_right() || boot.forecast(finding.tunable) != Some(finding.tunable.expected)
+    })
+}
+
+impl<'a> Look<'a> {
+    /// Puts together what was found; `root` is where /proc is.
+    pub fn new(mode: Mode, told: Told, findings: Findings, boot: &'a Boot, root: &Path) -> Self {
+        let judge = Judge {
+            mode,
+            stance: told.stance(),
+            gate: told.in_user_namespace(),
+            root,
+        };
+        let sights = findings.map(|finding| judge.sight(finding, boot));
+        Self {
+            mode,
+            told,
+            unit: None,
+            may_give_up: false,
+            notes: Vec::new(),
+            sights,
+        }
+    }
+
+    /// How many tunables ended in which way.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.sights
+            .iter()
+            .filter(|sight| sight.outcome == outcome)
+            .count()
+    }
+
+    /// How many tunables stand in the way of kubelet, or may.
+    pub fn amiss(&self) -> usize {
+        self.sights
+            .iter()
+            .filter(|sight| sight.outcome.is_amiss())
+            .count()
+    }
+
+    /// The first file that keeps the next boot of a tunable from being known, where that matters.
+    pub fn doubt(&self) -> Option<&Problem> {
+        if self.told.stance() != Stance::Dies && self.mode != Mode::Strict {
+            return None;
+        }
+        self.sights.iter().find_map(|sight| match sight.next {
+            NextBoot::Unknown(problem) => Some(problem),
+            NextBoot::Right | NextBoot::Wrong { .. } => None,
+        })
+    }
+
+    /// Whether the values were to be made permanent, and are not.
+    pub fn is_not_lasting(&self) -> bool {
+        let mut notes = self.notes.iter();
+        let mut sights = self.sights.iter();
+        notes.any(|note| matches!(note, Note::Persisted(_) | Note::NotPersisted(_)))
+            && sights.any(|sight| !matches!(sight.next, NextBoot::Right))
+    }
+
+    /// Whether kubelet's configuration is merely not there yet, as before `kubeadm join`.
+    pub fn is_not_configured(&self) -> bool {
+        matches!(&self.told, Told::Kubelet(kubelet) if matches!(kubelet.protection, Protection::NotThereYet(_)))
+    }
+
+    /// Whether kubelet fails before it looks at its tunables, so that nothing follows from them.
+    pub fn is_beside_the_point(&self) -> bool {
+        self.told.stance() == Stance::FailsFirst && self.mode != Mode::Strict
+    }
+}
+
+/// What decides about a tunable besides the tunable.
+struct Judge<'a> {
+    mode: Mode,
+    stance: Stance,
+    /// The feature gate `KubeletInUserNamespace`.
+    gate: Option<bool>,
+    root: &'a Path,
+}
+
+impl Judge<'_> {
+    fn sight<'b>(&self, finding: Finding, boot: &'b Boot) -> Sight<'b> {
+        let tunable = finding.tunable;
+        let next = match boot.forecast(tunable) {
+            Some(value) if value == tunable.expected => NextBoot::Right,
+            Some(value) => NextBoot::Wrong {
+                value,
+                origin: boot.origin(tunable, value),
+            },
+            None => match boot.doubt(tunable) {
+                Some(problem) => NextBoot::Unknown(problem),
+                None => NextBoot::Right,
+            },
+        };
+        let outcome = self.outcome(&finding, &next);
+        let origin = finding.wrong().map(|wrong| boot.origin(tunable, wrong));
+        let is_by_unknown_hand = matches!(
+            origin,
+            Some(
+                Origin::SinceBoot { .. }
+                    | Origin::Kernel {
+                        unheeded: Some(_),
+                        ..
+                    }
+            )
+        );
+        let is_wrong_some_time = origin.is_some() || matches!(next, NextBoot::Wrong { .. });
+        Sight {
+            suspects: if is_by_unknown_hand {
+                boot.suspects(tunable)
+            } else {
+                Vec::new()
+            },
+            word_without_effect: is_wrong_some_time
+                .then(|| boot.word_without_effect(tunable))
+                .flatten(),
+            finding,
+            origin,
+            next,
+            outcome,
+        }
+    }
+
+    fn outcome(&self, finding: &Finding, next: &NextBoot) -> Outcome {
+        if finding.now.is_err() {
+            return Outcome::Unreadable;
+        }
+        if finding.wrong().is_none() {
+            let is_fleeting = matches!(next, NextBoot::Wrong { .. });
+            return match self.stance {
+                _ if finding.was.is_some() => Outcome::Corrected,
+                Stance::Overwrites if self.mode != Mode::Strict => Outcome::Right,
+                _ if is_fleeting => Outcome::RightUntilBoot,
+                _ => Outcome::Right,
+            };
+        }
+        let is_refused = finding.refused.is_some();
+        match (self.mode, self.stance) {
+            (Mode::Strict, _) => Outcome::Wrong,
+            (Mode::ModifiedInUnit, _) if !is_refused => Outcome::WillBeCorrected,
+            (_, Stance::NotKnown) => Outcome::Undecided,
+            (_, Stance::Overwrites) if !is_refused => Outcome::Overwritten,
+            (_, Stance::Overwrites) => self.when_kubelet_cannot_write(),
+            (Mode::Modify | Mode::ModifiedInUnit, _) if is_refused => Outcome::Refused,
+            _ => Outcome::Wrong,
+        }
+    }
+
+    /// In a user namespace the feature gate decides, whose default depends on kubelet's version: off up to 1.36, on from
+    /// 1.37. Source: `setupKernelTunables` in kubernetes' `container_manager_linux.go`, kubernetes issue 134639.
+    fn when_kubelet_cannot_write(&self) -> Outcome {
+        if !is_in_user_namespace(self.root) {
+            return Outcome::Refused;
+        }
+        match self.gate {
+            Some(true) => Outcome::Ignored,
+            Some(false) => Outcome::Refused,
+            None => Outcome::Undecided,
+        }
+    }
+}
+
+/// Whether this process, and so kubelet, is in a user namespace, as kubelet finds it out: the map of user ids is not the
+/// identity. Source: `RunningInUserNS` in `github.com/moby/sys/userns`.
+fn is_in_user_namespace(root: &Path) -> bool {
+    /// Bytes read at the most; the map has 340 lines at the most.
+    const LIMIT: u64 = 1 << 20;
+    let mut map = Vec::new();
+    if file::read(&root.join("proc/self/uid_map"), LIMIT, &mut map).is_err() {
+        return false;
+    }
+    let first = map.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let numbers = first
+        .split(u8::is_ascii_whitespace)
+        .filter(|number| !number.is_empty());
+    !numbers.eq([&b"0"[..], b"0", b"4294967295"])
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::exit::Exit;
+    use crate::kubelet::Ground;
+    use crate::sysctl::SysctlError;
+
+    pub(crate) fn refusal() -> SysctlError {
+        SysctlError::TooLong {
+            path: "/proc/sys/kernel/panic".into(),
+        }
+    }
+
+    /// A finding of `kernel.panic`.
+    pub(crate) fn finding(now: Option<i64>, refused: bool, was: Option<i64>) -> Finding {
+        Finding {
+            tunable: &TUNABLES[2],
+            now: now.ok_or_else(refusal),
+            was,
+            refused: refused.then(refusal),
+        }
+    }
+
+    /// What is known of a kubelet of this protection.
+    pub(crate) fn kubelet(protection: Protection) -> Told {
+        Told::Kubelet(Kubelet {
+            protection,
+            in_user_namespace: None,
+            may_refuse: None,
+        })
+    }
+
+    /// A look at a machine on which `kernel.panic` is as found, the others right, and the next boot is the kernel's.
+    pub(crate) fn look(mode: Mode, told: Told, panic: Finding, boot: &Boot) -> Look<'_> {
+        let mut panic = Some(panic);
+        let findings = TUNABLES.each_ref().map(|tunable| match tunable.name {
+            "kernel.panic" => panic.take().unwrap(),
+            _ => Finding {
+                tunable,
+                now: Ok(tunable.expected),
+                was: None,
+                refused: None,
+            },
+        });
+        Look::new(mode, told, findings, boot, Path::new("/nonexistent"))
+    }
+
+    #[test]
+    fn exit_is_what_becomes_of_kubelet() {
+        use Mode::{AsKubelet, ModifiedInUnit, Modify, Strict, Warn};
+        let on = || kubelet(Protection::On(Ground::Default));
+        let off = || kubelet(Protection::Off(Ground::Default));
+        let fails = || kubelet(Protection::Fails("x".to_string()));
+        let not_there = || kubelet(Protection::NotThereYet("/x".into()));
+        let unknown = || kubelet(Protection::Unknown("x".to_string()));
+        let not_known = || Told::NotKnown("x".to_string());
+        let masked = || Told::NotStarted("x".to_string());
+        let nothing = || Told::Nothing;
+        let told: [(&str, &dyn Fn() -> Told); 8] = [
+            ("nothing", &nothing),
+            ("on", &on),
+            ("off", &off),
+            ("fails", &fails),
+            ("not there yet", &not_there),
+            ("unknown", &unknown),
+            ("not known", &not_known),
+            ("masked", &masked),
+        ];
+        let wrong = || finding(Some(0), false, None);
+        let refused = || finding(Some(0), true, None);
+        let unreadable = || finding(None, false, None);
+        let corrected = || finding(Some(10), false, Some(0));
+        type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+        let found: [Row; 13] = [
+            //                                     nothing on off fails not-there unknown not-known masked
+            ("wrong", &wrong, AsKubelet, [78, 78, 0, 0, 0, 0, 0, 0]),
+            ("wrong", &wrong, Warn, [0; 8]),
+            ("wrong", &wrong, Strict, [78; 8]),
+            ("wrong", &wrong, ModifiedInUnit, [0; 8]),
+            ("refused", &refused, AsKubelet, [78, 78, 77, 0, 0, 0, 0, 0]),
+            ("refused", &refused, Warn, [0; 8]),
+            ("refused", &refused, Strict, [78; 8]),
+            ("refused", &refused, Modify, [77, 77, 77, 0, 0, 0, 0, 0]),
+            (
+                "refused",
+                &refused,
+                ModifiedInUnit,
+                [77, 77, 77, 0, 0, 0, 0, 0],
+            ),
+            (
+                "unreadable",
+                &unreadable,
+                AsKubelet,
+                [74, 74, 74, 0, 0, 74, 0, 0],
+            ),
+            (
+                "unreadable",
+                &unreadable,
+                Warn,
+                [74, 74, 74, 0, 0, 74, 0, 0],
+            ),
+            ("unreadable", &unreadable, Strict, [74; 8]),
+            ("corrected", &corrected, Modify, [0; 8]),
+        ];
+        let boot = Boot::new(Path::new("/nonexistent"));
+        for (name, found, mode, codes) in found {
+            for ((who, told), code) in told.iter().zip(codes) {
+                let look = look(mode, told(), found(), &boot);
+                assert_eq!(Exit::of(&look).code(), code, "{name}, {who}, {mode:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_a_user_namespace_the_feature_gate_decides() {
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-u-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("proc/self")).unwrap();
+        let outcome = |map: &str, gate, stance| {
+            std::fs::write(root.join("proc/self/uid_map"), map).unwrap();
+            let judge = Judge {
+                mode: Mode::AsKubelet,
+                stance,
+                gate,
+                root: &root,
+            };
+            judge.outcome(&finding(Some(0), true, None), &NextBoot::Right)
+        };
+        let (inside, initial) = (
+            "         0       1000          1\n",
+            "         0          0 4294967295\n",
+        );
+        for (map, gate, expected) in [
+            (inside, Some(true), Outcome::Ignored),
+            (inside, Some(false), Outcome::Refused),
+            (inside, None, Outcome::Undecided),
+            ("", Some(true), Outcome::Ignored),
+            (initial, Some(true), Outcome::Refused),
+            (initial, None, Outcome::Refused),
+        ] {
+            let outcome = |stance| outcome(map, gate, stance);
+            assert_eq!(outcome(Stance::Overwrites), expected, "{map:?} {gate:?}");
+            assert_eq!(outcome(Stance::Dies), Outcome::Wrong, "{map:?} {gate:?}");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(!is_in_user_namespace(&root));
+    }
+}

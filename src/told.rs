@@ -1,0 +1,225 @@
+//! Finds out what the kubelet that is about to be started was told, and by which unit.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Cli, OPTIONS};
+use crate::exit::Exit;
+use crate::kubelet;
+use crate::look::{Mode, Note, Told};
+use crate::unit::{self, Start, Trouble, Unit, words};
+
+/// Where the words of kubelet's command line are to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From<'a> {
+    /// From our own command line; variables and the working directory are our own.
+    Words(&'a [OsString]),
+    /// From the unit that this process runs in, whose variables and working directory are our own.
+    OwnUnit(&'a OsStr),
+    /// From a unit that this process does not run in.
+    Unit(&'a OsStr),
+    /// From kubelet.service, if that is loaded.
+    UsualUnit,
+    /// There is nothing to be had.
+    Nowhere,
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub struct Asked {
+    /// What kubelet was told.
+    pub told: Told,
+    /// The unit that starts it.
+    pub unit: Option<String>,
+    /// systemd stops starting the unit after some failures.
+    pub may_give_up: bool,
+    /// What the options of the check in that unit make of a wrong tunable, where this process is not that check.
+    pub mode_in_unit: Option<Mode>,
+    /// What the user should know of the check in that unit.
+    pub notes: Vec<Note>,
+}
+
+impl Asked {
+    /// What is known without asking.
+    pub fn nothing(told: Told) -> Self {
+        Self {
+            told,
+            unit: None,
+            may_give_up: false,
+            mode_in_unit: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Finds out what kubelet was told; `root` is where its files are.
+///
+/// # Errors
+///
+/// That systemd knows no such unit, of one that a person named.
+pub fn ask(root: &Path, from: From) -> Result<Asked, Trouble> {
+    match from {
+        From::Nowhere => Ok(Asked::nothing(Told::Nothing)),
+        From::Words(words) => Ok(Asked::nothing(told_by_words(root, words))),
+        From::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
+        From::Unit(unit) => match unit::load(root, unit) {
+            Err(trouble @ Trouble::NotFound) => Err(trouble),
+            loaded => Ok(told_by_unit(root, unit, loaded)),
+        },
+        From::UsualUnit => {
+            let unit = OsStr::new("kubelet.service");
+            match unit::load(root, unit) {
+                Err(Trouble::NotFound | Trouble::NoSystemd) => Ok(Asked::nothing(Told::Nothing)),
+                loaded => Ok(told_by_unit(root, unit, loaded)),
+            }
+        }
+    }
+}
+
+fn told_by_words(root: &Path, words: &[OsString]) -> Told {
+    let words = words::expand(words, |name| env::var_os(name));
+    Told::Kubelet(kubelet::read(root, &own_directory(), &words))
+}
+
+fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
+    match unit::exec_start(root, unit) {
+        Ok(start) => Asked {
+            unit: Some(unit.to_string_lossy().into_owned()),
+            ..told_by_start(root, &start, &own_directory(), |name| env::var_os(name))
+        },
+        Err(trouble) => Asked::nothing(Told::NotKnown(trouble.to_string())),
+    }
+}
+
+fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Asked {
+    let unit = match loaded {
+        Ok(unit) => unit,
+        Err(trouble) => {
+            return Asked::nothing(if trouble.keeps_from_starting() {
+                let name = name.display();
+                Told::NotStarted(format!("systemd will not start {name}: {trouble}"))
+            } else {
+                Told::NotKnown(trouble.to_string())
+            });
+        }
+    };
+    let variable = |name: &OsStr| unit.environment.get(name).cloned();
+    let mut asked = told_by_start(root, &unit.start, &unit.working_directory, variable);
+    if unit.has_own_root {
+        asked.told = Told::NotKnown(format!("{} has a root directory of its own", unit.name));
+    }
+    match unit.options() {
+        None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
+        Some(options) => {
+            let (mode, note) = options_in_unit(root, options);
+            asked.mode_in_unit = mode;
+            asked.notes.extend(note);
+        }
+    }
+    asked.unit = Some(unit.name);
+    asked
+}
+
+/// What the options of the check in a unit make of a wrong tunable, and what is to be said of them.
+fn options_in_unit(root: &Path, options: Vec<OsString>) -> (Option<Mode>, Option<Note>) {
+    let program = OsString::from(env!("CARGO_PKG_NAME"));
+    match Cli::read([program].into_iter().chain(options)) {
+        Ok(cli) if cli.persist() => (None, Some(not_for_a_unit(root, "--persist"))),
+        Ok(cli) => match cli.mode() {
+            Mode::AsKubelet => (None, None),
+            Mode::Modify => (
+                Some(Mode::ModifiedInUnit),
+                Some(Note::OptionInUnit("--modify")),
+            ),
+            Mode::Warn => (Some(Mode::Warn), Some(Note::OptionInUnit("--warn"))),
+            mode => (Some(mode), Some(Note::OptionInUnit("--strict"))),
+        },
+        Err(answer) => (None, Some(not_understood(root, &answer))),
+    }
+}
+
+/// Of several commands that a unit starts one after the other, the first that is a kubelet counts.
+fn told_by_start(
+    root: &Path,
+    start: &Start,
+    directory: &Path,
+    variable: impl Fn(&OsStr) -> Option<OsString>,
+) -> Asked {
+    let is_executable = |path: &Path| {
+        let path = root.join(path.strip_prefix("/").unwrap_or(path));
+        fs::metadata(path)
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    let kubelet = start.commands.iter().find_map(|command| {
+        let words = command.words(&variable);
+        let words = words::kubelet(&words, is_executable)?;
+        Some(kubelet::read(root, directory, words))
+    });
+    let told = match (kubelet, start.commands.first()) {
+        (Some(kubelet), _) => Told::Kubelet(kubelet),
+        (None, Some(command)) => Told::NotKnown(format!(
+            "the unit starts {}, which is not recognised as kubelet",
+            command.program.display()
+        )),
+        (None, None) => Told::NotKnown("the unit starts no program".to_string()),
+    };
+    Asked {
+        may_give_up: !start.restart.goes_on_after(Exit::Config.code().into()),
+        ..Asked::nothing(told)
+    }
+}
+
+/// The working directory of this process; systemd's default where it is gone.
+fn own_directory() -> PathBuf {
+    env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+}
+
+/// The options of the check are not understood, in clap's words.
+pub fn not_understood(root: &Path, answer: &clap::Error) -> Note {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    match answer.kind() {
+        DisplayHelp => return not_for_a_unit(root, "--help"),
+        DisplayVersion => return not_for_a_unit(root, "--version"),
+        _ => {}
+    }
+    let text = answer.render().to_string();
+    let lines = text.lines().map(str::trim);
+    let complaint: Vec<_> = lines
+        .filter_map(|line| {
+            line.strip_prefix("error: ")
+                .or_else(|| line.starts_with("tip: ").then_some(line))
+        })
+        .collect();
+    Note::OptionsNotUnderstood {
+        complaint: complaint.join("; "),
+        file: file_of_options(root),
+    }
+}
+
+/// An option that a person may give in a shell, and a unit may not.
+pub fn not_for_a_unit(root: &Path, option: &str) -> Note {
+    Note::OptionsNotUnderstood {
+        complaint: format!("the option '{option}' is for a shell"),
+        file: file_of_options(root),
+    }
+}
+
+/// The file that the options of the check come from, as the drop-in names them: the last that sets them counts.
+fn file_of_options(root: &Path) -> Option<PathBuf> {
+    [
+        "/etc/sysconfig/kubelet-tunables",
+        "/etc/default/kubelet-tunables",
+    ]
+    .into_iter()
+    .map(PathBuf::from)
+    .find(|path| {
+        let path = root.join(path.strip_prefix("/").unwrap_or(path));
+        fs::read_to_string(path).is_ok_and(|text| {
+            let mut lines = text.lines().map(str::trim_start);
+            lines.any(|line| line.starts_with(OPTIONS))
+        })
+    })
+}

@@ -1,0 +1,491 @@
+//! Asks systemd what it is about to execute for a unit: the words of its commands and, by hand, the environment and the
+//! working directory that they get.
+
+pub mod bus;
+pub mod environment;
+mod own;
+pub mod words;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use zbus::Type;
+
+use bus::{Answer, Property};
+use environment::{Environment, Sources};
+
+pub use own::own;
+
+/// A command of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exec {
+    /// The program that is executed; it may have no path.
+    pub program: OsString,
+    /// What it gets, from the first argument on.
+    pub argv: Vec<OsString>,
+    /// Whether systemd replaces variables in `argv`; not where the command begins with `:`.
+    pub expands: bool,
+}
+
+impl Exec {
+    /// The words that are executed: the program first, then its arguments with variables replaced.
+    ///
+    /// The name that the prefix `@` gives the program counts only for what its variables are split into.
+    pub fn words(&self, variable: impl Fn(&OsStr) -> Option<OsString>) -> Vec<OsString> {
+        let mut words = if self.expands {
+            words::expand(&self.argv, variable)
+        } else {
+            self.argv.clone()
+        };
+        match words.first_mut() {
+            Some(name) => name.clone_from(&self.program),
+            None => words.push(self.program.clone()),
+        }
+        words
+    }
+}
+
+/// What systemd is about to execute, and whether it tries again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The commands of `ExecStart=`: at least one, and more than one with `Type=oneshot` only.
+    pub commands: Vec<Exec>,
+    /// When systemd starts the unit again.
+    pub restart: Restart,
+}
+
+/// When systemd starts a unit again that has failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restart {
+    /// `Restart=`; empty where it is not known.
+    pub policy: String,
+    /// `RestartPreventExitStatus=`: exit codes after which it is not started again.
+    pub prevented: Vec<i32>,
+    /// `RestartSec=`.
+    pub pause: Duration,
+    /// `StartLimitIntervalSec=`; none where it is not known.
+    pub interval: Option<Duration>,
+    /// `StartLimitBurst=`: how many starts there may be in the interval.
+    pub burst: u32,
+}
+
+impl Restart {
+    /// Whether systemd starts the unit again each time that its check or kubelet exits with this status, and never gives
+    /// up. Where that is not known: no.
+    pub fn goes_on_after(&self, status: i32) -> bool {
+        let is_limited = match self.interval {
+            // An interval or a burst of 0 is no limit.
+            Some(interval) => self.burst > 0 && self.pause.saturating_mul(self.burst) < interval,
+            None => true,
+        };
+        matches!(self.policy.as_str(), "always" | "on-failure")
+            && !self.prevented.contains(&status)
+            && !is_limited
+    }
+}
+
+/// A unit as a process of it would find itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Its name with the suffix.
+    pub name: String,
+    /// What is started.
+    pub start: Start,
+    /// The commands of `ExecStartPre=`.
+    pub exec_start_pre: Vec<Exec>,
+    /// The environment of all its commands.
+    pub environment: Environment,
+    /// Their working directory.
+    pub working_directory: PathBuf,
+    /// Whether they have another root, by `RootDirectory=` or `RootImage=`.
+    pub has_own_root: bool,
+    /// `User=`; none for root.
+    pub user: Option<String>,
+}
+
+impl Unit {
+    /// The options of the check in this unit's `ExecStartPre=`, as it will get them; none where the unit has no check.
+    pub fn options(&self) -> Option<Vec<OsString>> {
+        let check = self.exec_start_pre.iter().find(|command| {
+            Path::new(&command.program).file_name() == Some(OsStr::new(env!("CARGO_PKG_NAME")))
+        })?;
+        Some(
+            check
+                .words(|name| self.environment.get(name).cloned())
+                .split_off(1),
+        )
+    }
+}
+
+/// Why it is not known what systemd is about to execute.
+#[derive(Debug)]
+pub enum Trouble {
+    /// PID 1 has no socket for such questions.
+    NoSystemd,
+    /// PID 1 does not answer.
+    NoAnswer(io::Error),
+    /// PID 1 answers something that is not understood.
+    Garbled(String),
+    /// PID 1 refuses to answer.
+    Refused {
+        /// The name of the error.
+        name: String,
+        /// What it says of it.
+        text: String,
+    },
+    /// There is no such unit.
+    NotFound,
+    /// The unit is masked.
+    Masked,
+    /// systemd cannot load the unit, and why.
+    Broken(String),
+    /// The unit has no `ExecStart=`, or is no service.
+    NoCommand,
+    /// A file of `EnvironmentFile=` cannot be read; the unit will not start.
+    EnvironmentFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl Trouble {
+    /// Whether systemd will not start the unit at all because of it.
+    pub fn keeps_from_starting(&self) -> bool {
+        match self {
+            Self::NotFound
+            | Self::Masked
+            | Self::Broken(_)
+            | Self::NoCommand
+            | Self::EnvironmentFile { .. } => true,
+            Self::NoSystemd | Self::NoAnswer(_) | Self::Garbled(_) | Self::Refused { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSystemd => write!(f, "systemd is not running"),
+            Self::NoAnswer(error) => write!(f, "systemd does not answer: {}", plain(error)),
+            Self::Garbled(reason) => write!(f, "systemd's answer is not understood: {reason}"),
+            Self::Refused { name, text } if text.is_empty() => {
+                write!(f, "systemd refuses to answer: {name}")
+            }
+            Self::Refused { text, .. } => write!(f, "systemd refuses to answer: {text}"),
+            Self::NotFound => write!(f, "unit not found"),
+            Self::Masked => write!(f, "unit is masked"),
+            Self::Broken(text) => write!(f, "systemd cannot load the unit: {text}"),
+            Self::NoCommand => write!(f, "the unit starts no program"),
+            Self::EnvironmentFile { path, error } => {
+                write!(
+                    f,
+                    "its environment file {} cannot be read: {}",
+                    path.display(),
+                    plain(error)
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::NoAnswer(error)
+    }
+}
+
+/// The error without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}
+
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// What is asked of every unit.
+const START: [(&str, &str); 9] = [
+    (UNIT, "LoadState"),
+    (UNIT, "LoadError"),
+    (SERVICE, "ExecStartEx"),
+    // Before systemd 243, as on Amazon Linux 2, there is only this one.
+    (SERVICE, "ExecStart"),
+    (SERVICE, "Restart"),
+    (SERVICE, "RestartPreventExitStatus"),
+    (SERVICE, "RestartUSec"),
+    (UNIT, "StartLimitIntervalUSec"),
+    (UNIT, "StartLimitBurst"),
+];
+
+/// What is asked of a unit in which the program does not run itself.
+const ENVIRONMENT: [(&str, &str); 10] = [
+    (SERVICE, "ExecStartPreEx"),
+    (SERVICE, "ExecStartPre"),
+    (SERVICE, "PassEnvironment"),
+    (SERVICE, "Environment"),
+    (SERVICE, "EnvironmentFiles"),
+    (SERVICE, "UnsetEnvironment"),
+    (SERVICE, "WorkingDirectory"),
+    (SERVICE, "RootDirectory"),
+    (SERVICE, "RootImage"),
+    (SERVICE, "User"),
+];
+
+/// What systemd is about to execute for a unit.
+///
+/// # Errors
+///
+/// When PID 1 does not say, or the unit is none that can be started.
+pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
+    let object = object(&full_name(unit)?);
+    let properties = START.map(|(interface, name)| Property {
+        object: &object,
+        interface,
+        name,
+    });
+    start(&bus::ask(root, &properties, bus::LIMIT)?)
+}
+
+/// The unit as a process of it would find itself.
+///
+/// # Errors
+///
+/// As for [`exec_start`], or when a file of its environment that has to be there cannot be read.
+pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, Trouble> {
+    let name = full_name(unit)?;
+    let object = object(&name);
+    let of_unit = START.iter().chain(&ENVIRONMENT);
+    let mut properties: Vec<_> = of_unit
+        .map(|&(interface, name)| Property {
+            object: &object,
+            interface,
+            name,
+        })
+        .collect();
+    properties.extend(["Environment", "Version"].map(|name| Property {
+        object: "/org/freedesktop/systemd1",
+        interface: MANAGER,
+        name,
+    }));
+    let answers = bus::ask(root, &properties, bus::LIMIT)?;
+    let (of_start, rest) = answers.split_at(START.len());
+    let start = start(of_start)?;
+    let [
+        pre_ex,
+        pre,
+        pass,
+        set,
+        files,
+        unset,
+        directory,
+        own_root,
+        image,
+        user,
+        manager,
+        version,
+    ] = rest
+    else {
+        return Err(Trouble::NoCommand);
+    };
+    let version: String = or_default(version)?;
+    let sources = Sources {
+        manager: or_default(manager)?,
+        pass: or_default(pass)?,
+        set: or_default(set)?,
+        files: or_default(files)?,
+        unset: or_default(unset)?,
+        comments_continue: number(&version).is_some_and(|version| version < 254),
+    };
+    let own_root: (String, String) = (or_default(own_root)?, or_default(image)?);
+    let user: String = or_default(user)?;
+    Ok(Unit {
+        name,
+        start,
+        exec_start_pre: commands(pre_ex, pre)?,
+        environment: sources.environment(root)?,
+        working_directory: working_directory(root, &or_default::<String>(directory)?),
+        has_own_root: !matches!(own_root.0.as_str(), "" | "/") || !own_root.1.is_empty(),
+        user: Some(user).filter(|user| !matches!(user.as_str(), "" | "root" | "0")),
+    })
+}
+
+/// Reads the answers to [`START`].
+fn start(answers: &[Answer]) -> Result<Start, Trouble> {
+    let [
+        state,
+        error,
+        ex,
+        plain,
+        policy,
+        prevented,
+        pause,
+        interval,
+        burst,
+    ] = answers
+    else {
+        return Err(Trouble::NoCommand);
+    };
+    match state.read::<String>()?.as_str() {
+        "loaded" | "merged" => {}
+        "not-found" => return Err(Trouble::NotFound),
+        "masked" => return Err(Trouble::Masked),
+        state => {
+            let (_, text): (String, String) = or_default(error)?;
+            return Err(Trouble::Broken(if text.is_empty() {
+                state.to_owned()
+            } else {
+                text
+            }));
+        }
+    }
+    let commands = commands(ex, plain)?;
+    if commands.is_empty() {
+        return Err(Trouble::NoCommand);
+    }
+    let (prevented, _): (Vec<i32>, Vec<i32>) = or_default(prevented)?;
+    Ok(Start {
+        commands,
+        restart: Restart {
+            policy: or_default(policy)?,
+            prevented,
+            pause: Duration::from_micros(or_default(pause)?),
+            interval: interval.read_if_known()?.map(Duration::from_micros),
+            burst: or_default(burst)?,
+        },
+    })
+}
+
+/// A property that is empty where this systemd does not know it.
+fn or_default<T: Default + DeserializeOwned + Type>(answer: &Answer) -> Result<T, Trouble> {
+    Ok(answer.read_if_known()?.unwrap_or_default())
+}
+
+/// A command in `ExecStartEx`: path, words, flags, then when it ran, its PID and how it ended.
+type CommandEx = (
+    String,
+    Vec<String>,
+    Vec<String>,
+    u64,
+    u64,
+    u64,
+    u64,
+    u32,
+    i32,
+    i32,
+);
+/// The same in `ExecStart`, where instead of flags stands only whether failure is ignored.
+type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
+fn commands(ex: &Answer, plain: &Answer) -> Result<Vec<Exec>, Trouble> {
+    let exec = |program: String, argv: Vec<String>, expands| Exec {
+        program: program.into(),
+        argv: argv.into_iter().map(OsString::from).collect(),
+        expands,
+    };
+    Ok(match ex.read_if_known::<Vec<CommandEx>>()? {
+        Some(commands) => commands
+            .into_iter()
+            .map(|(program, argv, flags, ..)| {
+                exec(
+                    program,
+                    argv,
+                    !flags.iter().any(|flag| flag == "no-env-expand"),
+                )
+            })
+            .collect(),
+        None => or_default::<Vec<Command>>(plain)?
+            .into_iter()
+            .map(|(program, argv, ..)| exec(program, argv, true))
+            .collect(),
+    })
+}
+
+/// The directory that `WorkingDirectory=` stands for: `!` before it says that it may be missing, `~` is root's home.
+///
+/// Source: `property_get_working_directory()` in systemd's `src/core/dbus-execute.c`.
+fn working_directory(root: &Path, property: &str) -> PathBuf {
+    let (path, may_be_missing) = match property.strip_prefix('!') {
+        Some(path) => (path, true),
+        None => (property, false),
+    };
+    let path = Path::new(match path {
+        "" => "/",
+        "~" => "/root",
+        path => path,
+    });
+    let is_missing = !root.join(path.strip_prefix("/").unwrap_or(path)).is_dir();
+    if may_be_missing && is_missing {
+        return PathBuf::from("/");
+    }
+    path.to_owned()
+}
+
+/// The number at the beginning of a version such as `252.38-1~deb12u1`.
+fn number(version: &str) -> Option<u32> {
+    let end = version.find(|character: char| !character.is_ascii_digit());
+    version[..end.unwrap_or(version.len())].parse().ok()
+}
+
+/// The longest name of a unit. Source: `UNIT_NAME_MAX` in systemd's `src/basic/unit-name.h`.
+const NAME_LIMIT: usize = 255;
+
+/// The name with `.service` where it has no suffix of a unit, as `systemctl` completes it.
+fn full_name(unit: &OsStr) -> Result<String, Trouble> {
+    const SUFFIXES: [&str; 11] = [
+        "automount",
+        "device",
+        "mount",
+        "path",
+        "scope",
+        "service",
+        "slice",
+        "socket",
+        "swap",
+        "target",
+        "timer",
+    ];
+    let is_valid = |byte: &u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(byte);
+    let name = unit
+        .to_str()
+        .filter(|name| !name.is_empty() && name.as_bytes().iter().all(is_valid));
+    let name = name.ok_or(Trouble::NotFound)?;
+    let has_suffix = name
+        .rsplit_once('.')
+        .is_some_and(|(_, suffix)| SUFFIXES.contains(&suffix));
+    let name = if has_suffix {
+        name.to_owned()
+    } else {
+        format!("{name}.service")
+    };
+    if name.len() > NAME_LIMIT {
+        return Err(Trouble::NotFound);
+    }
+    Ok(name)
+}
+
+/// The path of the unit's object; asking it for a property loads the unit.
+///
+/// Source: `bus_label_escape()` in systemd's `src/shared/bus-util.c`.
+fn object(name: &str) -> String {
+    let mut path = String::from("/org/freedesktop/systemd1/unit/");
+    for (at, byte) in name.as_bytes().iter().enumerate() {
+        if byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit() {
+            path.push(char::from(*byte));
+        } else {
+            path.push_str(&format!("_{byte:02x}"));
+        }
+    }
+    path
+}
