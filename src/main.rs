@@ -11,7 +11,7 @@ use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
 use kubelet_tunables::look::{Look, Mode, Note, Told, is_in_doubt};
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::report::{Audience, Stream, say};
+use kubelet_tunables::report::{Audience, Format, Stream, say};
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
 use kubelet_tunables::unit;
@@ -19,12 +19,23 @@ use rustix::process::geteuid;
 
 fn main() -> ExitCode {
     let root = Path::new("/");
-    let audience = Audience::of_this_process();
+    let mut audience = Audience::of_this_process();
     let mut notes = Vec::new();
     let cli = match (Cli::read(env::args_os()), audience) {
         (Ok(cli), Audience::Service { .. }) if cli.persist() => {
             notes.push(told::not_for_a_unit(root, "--persist"));
             Cli::without_options(env::args_os())
+        }
+        (Ok(cli), Audience::Service { .. }) if cli.format() != Format::Text => {
+            let own_unit = unit::own(root);
+            if matches!(source(&cli, false, own_unit.as_deref()), From::OwnUnit(_)) {
+                notes.push(told::not_for_a_unit(root, "--format"));
+                Cli::without_options(env::args_os())
+            } else {
+                // A unit that collects wants what a person would get.
+                audience = Audience::Person;
+                cli
+            }
         }
         (Ok(cli), _) => cli,
         (Err(answer), Audience::Person) => return answer_to_usage(answer).into(),
@@ -83,7 +94,7 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     look.notes = notes;
     look.unit = asked.unit;
     look.may_give_up = asked.may_give_up;
-    say(&look, audience, own_unit);
+    say(&look, audience, cli.format(), own_unit);
     Exit::of(&look)
 }
 
