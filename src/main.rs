@@ -19,25 +19,17 @@ use rustix::process::geteuid;
 
 fn main() -> ExitCode {
     let root = Path::new("/");
-    let mut audience = Audience::of_this_process();
+    let audience = Audience::of_this_process();
     let mut notes = Vec::new();
     let cli = match (Cli::read(env::args_os()), audience) {
-        (Ok(cli), Audience::Service { .. }) if cli.persist() => {
-            notes.push(told::not_for_a_unit(root, "--persist"));
-            Cli::without_options(env::args_os())
-        }
-        (Ok(cli), Audience::Service { .. }) if cli.format() != Format::Text => {
-            let own_unit = unit::own(root);
-            if matches!(source(&cli, false, own_unit.as_deref()), From::OwnUnit(_)) {
-                notes.push(told::not_for_a_unit(root, "--format"));
+        (Ok(cli), Audience::Service { .. }) => match option_for_a_shell(root, &cli) {
+            Some(option) => {
+                notes.push(told::not_for_a_unit(root, option));
                 Cli::without_options(env::args_os())
-            } else {
-                // A unit that collects wants what a person would get.
-                audience = Audience::Person;
-                cli
             }
-        }
-        (Ok(cli), _) => cli,
+            None => cli,
+        },
+        (Ok(cli), Audience::Person) => cli,
         (Err(answer), Audience::Person) => return answer_to_usage(answer).into(),
         // A misspelt option is no reason to hold a kubelet.
         (Err(answer), Audience::Service { .. }) => {
@@ -45,7 +37,29 @@ fn main() -> ExitCode {
             Cli::without_options(env::args_os())
         }
     };
+    let audience = match cli.format() {
+        Format::Text => audience,
+        // Somebody reads standard output, also that of a service.
+        Format::Json | Format::Prometheus => Audience::Person,
+    };
     run(root, &cli, audience, notes).into()
+}
+
+/// An option that does not fit the check in a unit.
+fn option_for_a_shell(root: &Path, cli: &Cli) -> Option<&'static str> {
+    let is_own_check = || {
+        matches!(
+            source(cli, false, unit::own(root).as_deref()),
+            From::OwnUnit(_)
+        )
+    };
+    if cli.persist() {
+        Some("--persist")
+    } else if cli.format() != Format::Text && is_own_check() {
+        Some("--format")
+    } else {
+        None
+    }
 }
 
 fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
