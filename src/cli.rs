@@ -9,6 +9,7 @@ use crate::report::Format;
 
 /// The command line, as clap reads it.
 #[derive(Debug, Default, PartialEq, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 #[command(
     name = "kubelet-tunables",
     version,

@@ -499,7 +499,8 @@ pub(crate) mod tests {
         let refused = || finding(Some(0), true, None);
         let unreadable = || finding(None, false, None);
         let corrected = || finding(Some(10), false, Some(0));
-        let found: [(&str, &dyn Fn() -> Finding, Mode, [u8; 8]); 13] = [
+        type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+        let found: [Row; 13] = [
             //                                     nothing on off fails not-there unknown not-known masked
             ("wrong", &wrong, AsKubelet, [78, 78, 0, 0, 0, 0, 0, 0]),
             ("wrong", &wrong, Warn, [0; 8]),

@@ -83,15 +83,18 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     let asked = if asks {
         match ask(root, source(cli, is_person, own_unit.as_deref())) {
             Ok(asked) => asked,
-            Err(trouble) => return refuse(&trouble.to_string()),
+            Err(trouble) => {
+                let unit = cli.unit().unwrap_or_default();
+                return refuse(&format!("{}: {trouble}", unit.display()));
+            }
         }
     } else {
         Asked::nothing(Told::NotAsked)
     };
     notes.extend(asked.notes);
-    let mode = match (cli.mode(), asked.mode_in_unit) {
-        (Mode::AsKubelet, Some(mode)) => mode,
-        (mode, _) => mode,
+    let mode = match cli.mode() {
+        Mode::AsKubelet => asked.mode_in_unit.unwrap_or_default(),
+        mode => mode,
     };
     if mode == Mode::Modify {
         correct(&proc_sys, &mut findings);

@@ -547,7 +547,7 @@ mod tests {
             let before = tree.files();
             match (persist(&tree.0).expect_err(files), expected) {
                 (PersistError::NoName { last }, None) => {
-                    assert_eq!(last, Path::new("/").join(FOLDER).join(&long))
+                    assert_eq!(last, Path::new("/").join(FOLDER).join(&long));
                 }
                 (
                     PersistError::Io {

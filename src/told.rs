@@ -98,11 +98,11 @@ fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Ask
     let unit = match loaded {
         Ok(unit) => unit,
         Err(trouble) => {
-            let why = format!("{}: {trouble}", name.display());
             return Asked::nothing(if trouble.keeps_from_starting() {
-                Told::NotStarted(why)
+                let name = name.display();
+                Told::NotStarted(format!("systemd will not start {name}: {trouble}"))
             } else {
-                Told::NotKnown(why)
+                Told::NotKnown(trouble.to_string())
             });
         }
     };

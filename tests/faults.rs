@@ -3,18 +3,17 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
+use kubelet_tunables::tunable::TUNABLES;
 use rustix::io::Errno;
 use support::machine::{AWAIT_TRACE, Machine, Run, WHO};
-use support::not_run;
+use support::test;
 
 const TABLE: &str = include_str!("faults/table");
 /// Seconds that a run may take, whatever is broken; what takes longer is killed.
 const BOUND: u32 = 2;
-/// Rows that are run at a time.
-const WORKERS: usize = 2;
 /// What the table's faults are made with.
 const PROGRAMS: [&str; 15] = [
     "strace", "grep", "timeout", "stat", "mount", "umount", "mkfifo", "mkdir", "chmod", "sleep",
@@ -37,50 +36,28 @@ trace= prefix=
 inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
 "#;
 
-#[test]
-fn each_row_ends_as_expected() {
-    let machines: Result<Vec<_>, _> = (0..WORKERS)
-        .map(|worker| Machine::new(&format!("faults-{worker}"), &PROGRAMS))
-        .collect();
-    let machines = match machines {
-        Ok(machines) => machines,
-        Err(why) => return not_run("each_row_ends_as_expected", &why),
-    };
-    // ROWS=text runs only those whose name has the text.
-    let only = std::env::var("ROWS").unwrap_or_default();
-    let rows: Vec<_> = rows(TABLE)
-        .into_iter()
-        .filter(|row| row.name().contains(&only))
-        .collect();
-    assert!(!rows.is_empty(), "no row has {only} in its name");
-    let next = AtomicUsize::new(0);
-    let failed = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for machine in machines {
-            let (rows, next, failed) = (&rows, &next, &failed);
-            scope.spawn(move || {
-                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = unwrapped(machine.run(&row.script()));
-                    let troubles = row.judge(&run).join("\n  ");
-                    if !troubles.is_empty() {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                        println!("{}\n  {troubles}\n  seen: {run:?}\n", row.name());
-                    }
-                }
-            });
-        }
+fn main() -> ExitCode {
+    let machine = Arc::new(OnceLock::new());
+    let tests = rows(TABLE).into_iter().map(|row| {
+        let machine = Arc::clone(&machine);
+        test(row.name.clone(), move || {
+            let machine = machine
+                .get_or_init(|| Machine::new("faults", &PROGRAMS))
+                .as_ref()
+                .map_err(String::clone)?;
+            let run = machine.run(&row.script());
+            let troubles = row.judge(&run).join("\n");
+            assert!(troubles.is_empty(), "{row:#?}\n{run:#?}\n{troubles}");
+            Ok(())
+        })
     });
-    let failed = failed.into_inner();
-    let count = rows.len();
-    println!("faults: {count} rows, {} as expected", count - failed);
-    assert_eq!(failed, 0, "rows of tests/faults/table that ended otherwise");
+    support::main(tests.collect())
 }
 
 /// One made fault and what is expected of it.
 #[derive(Debug)]
 struct Row {
-    heading: String,
-    line: usize,
+    name: String,
     /// `hand`, `service` (with nothing but a stream) or `unit` (with the journal and the Status line).
     who: String,
     /// Shell that makes the fault.
@@ -92,10 +69,11 @@ struct Row {
     /// The stream that has the sentence, or `anywhere`; `nobody` where none can be reached, empty where nothing is to be
     /// said.
     place: String,
+    /// What one sentence there has to hold, in this order, with ` ... ` between two parts.
     sentence: String,
 }
 
-/// Reads the table; `for E in ...` repeats the rows up to `end` for each word, `$WORDS` being what Rust says of an errno.
+/// Reads the table; `for E in ...` repeats the rows up to `end` for each word, `$WORDS` being what is said of an errno.
 fn rows(table: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut heading = String::new();
@@ -109,32 +87,32 @@ fn rows(table: &str) -> Vec<Row> {
             errnos = vec![""];
         } else if !line.trim().is_empty() && !line.starts_with('#') {
             for errno in &errnos {
-                let line = match *errno {
-                    "" => line.to_string(),
-                    name if line.contains("$WORDS") => {
-                        line.replace("$E", name).replace("$WORDS", &words(name))
-                    }
-                    name => line.replace("$E", name),
-                };
-                rows.push(Row::parse(&heading, number + 1, &line));
+                let name = format!("{heading}: line {} {errno}", number + 1);
+                let mut line = line.replace("$E", errno);
+                if line.contains("$WORDS") {
+                    line = line.replace("$WORDS", &words(errno));
+                }
+                rows.push(Row::parse(name.trim_end(), &line));
             }
         }
     }
     rows
 }
 
-/// How Rust words the errno.
+/// How the C library words the errno; Rust adds its number.
 fn words(name: &str) -> String {
     let errno = ERRNOS
         .iter()
         .find(|(known, _)| *known == name)
         .unwrap_or_else(|| panic!("no errno {name}"))
         .1;
-    std::io::Error::from(errno).to_string()
+    let words = std::io::Error::from(errno).to_string();
+    let (words, _) = words.split_once(" (os error ").unwrap();
+    words.to_string()
 }
 
 impl Row {
-    fn parse(heading: &str, line: usize, text: &str) -> Self {
+    fn parse(name: &str, text: &str) -> Self {
         let columns: Vec<_> = text
             .splitn(7, " | ")
             .map(str::trim)
@@ -142,13 +120,10 @@ impl Row {
             .collect();
         let [who, fault, arguments, kubelet, exit, place, sentence] = columns
             .try_into()
-            .unwrap_or_else(|columns| panic!("line {line}: seven columns, not {columns:?}"));
+            .unwrap_or_else(|columns| panic!("{name}: seven columns, not {columns:?}"));
         let row = Self {
-            heading: heading.to_string(),
-            line,
-            exit: exit
-                .parse()
-                .unwrap_or_else(|_| panic!("line {line}: exit {exit}")),
+            exit: exit.parse().unwrap_or_else(|_| panic!("{name}: {exit}")),
+            name: name.to_string(),
             who,
             fault,
             arguments,
@@ -169,13 +144,6 @@ impl Row {
             "it passes a kubelet that dies: {row:?}"
         );
         row
-    }
-
-    fn name(&self) -> String {
-        format!(
-            "line {}: {}: {}: {}; {}",
-            self.line, self.heading, self.who, self.fault, self.arguments
-        )
     }
 
     fn script(&self) -> String {
@@ -227,14 +195,16 @@ exit $code
             other => panic!("{other}: no such place"),
         };
         expect(
-            place.contains(&self.sentence),
+            sentences(place)
+                .iter()
+                .any(|sentence| holds(sentence, &self.sentence)),
             format!("expected on {}: {}", self.place, self.sentence),
         );
         let judged = !self.sentence.starts_with("error: ");
         if judged && [74, 77, 78].contains(&self.exit) {
+            let heard = sentences(&heard);
             for name in WRONG {
-                let count = heard.matches(&format!("{name} is ")).count()
-                    + heard.matches(&format!("{name} was ")).count();
+                let count = heard.iter().filter(|it| is_about(it, name)).count();
                 expect(
                     count == 1,
                     format!("{name} is spoken of {count} times, not once"),
@@ -245,16 +215,45 @@ exit $code
     }
 }
 
-/// A terminal's lines are wrapped; sentences are compared as they are in one line.
-fn unwrapped(run: Run) -> Run {
-    let unwrap = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Run {
-        exit: run.exit,
-        stdout: unwrap(run.stdout),
-        stderr: unwrap(run.stderr),
-        journal: unwrap(run.journal),
-        status: unwrap(run.status),
+/// The sentences of what was said, each in one line. A terminal's lines are wrapped: there one begins after an empty line
+/// or with a tunable. The journal's protocol has a zero before each value.
+fn sentences(said: &str) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for value in said.split('\0') {
+        sentences.push(String::new());
+        for line in value.lines() {
+            let begins = line.starts_with('<')
+                || line.is_empty()
+                || TUNABLES.iter().any(|it| line.starts_with(it.name));
+            match sentences.last_mut() {
+                Some(last) if !begins && !last.is_empty() => {
+                    last.push(' ');
+                    last.push_str(line.trim_start());
+                }
+                _ => sentences.push(line.to_string()),
+            }
+        }
     }
+    sentences
+}
+
+/// Whether the parts stand in the sentence, in this order.
+fn holds(sentence: &str, parts: &str) -> bool {
+    let mut rest = sentence;
+    parts.split(" ... ").all(|part| {
+        rest.split_once(part)
+            .map(|(_, behind)| rest = behind)
+            .is_some()
+    })
+}
+
+/// Whether the sentence, and no row of a table or value of a field, begins with the tunable's name.
+fn is_about(sentence: &str, name: &str) -> bool {
+    sentence
+        .trim_start_matches(|it: char| "<>".contains(it) || it.is_ascii_digit())
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix(' '))
+        .is_some_and(|rest| rest.starts_with(|it: char| it.is_ascii_lowercase()))
 }
 
 /// Those that the system calls of the table can give (open(2), read(2), write(2), getdents(2), stat(2), socket(2), send(2)).

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::machine::{AWAIT_TRACE, Machine, WHO};
-use support::{BINARY, not_run};
+use support::{BINARY, Outcome};
+
+support::tests![touches_what_is_listed_and_no_more, fits_in_8_mib];
 
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/touched");
 
@@ -39,12 +41,8 @@ const CALLS: &str = "%file,%network,%process,%creds,write,writev,pwrite64,pwrite
 /// By hand it also asks systemctl, which is a process.
 const ASKS_SYSTEMCTL: (&str, &str, i32) = ("hand", "--unit kubelet.service", 74);
 
-#[test]
-fn touches_what_is_listed_and_no_more() {
-    let machine = match Machine::new("privilege", &["strace", "stat", "grep", "sleep"]) {
-        Ok(machine) => machine,
-        Err(why) => return not_run("touches_what_is_listed_and_no_more", &why),
-    };
+fn touches_what_is_listed_and_no_more() -> Outcome {
+    let machine = Machine::new("privilege", &["strace", "stat", "grep", "sleep"])?;
     let mut touched = BTreeSet::new();
     for setup in ["", ALL_RIGHT, BARE] {
         for (who, arguments, exit) in RUNS {
@@ -86,16 +84,11 @@ fn touches_what_is_listed_and_no_more() {
         list, kept,
         "what it touches has changed; UPDATE=1 rewrites {KEPT}"
     );
+    Ok(())
 }
 
-#[test]
-fn fits_in_8_mib() {
-    let Some(group) = MemoryGroup::new() else {
-        return not_run(
-            "fits_in_8_mib",
-            "no control group with a limit on memory can be made",
-        );
-    };
+fn fits_in_8_mib() -> Outcome {
+    let group = MemoryGroup::new().ok_or("no control group with a limit on memory can be made")?;
     let output = Command::new("sh")
         .args(["-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\""])
         .arg(&group.folder)
@@ -111,6 +104,7 @@ fn fits_in_8_mib() {
     println!("peak in a group of 8 MiB: {} KiB", group.peak() / 1024);
     assert!(matches!(output.status.code(), Some(0 | 78)), "{output:?}");
     assert!(said.contains("kernel.keys.root_maxbytes"), "{output:?}");
+    Ok(())
 }
 
 /// A control group whose memory is limited, of the one hierarchy or of the older ones.

@@ -1,7 +1,7 @@
 //! systemd-sysctl is the judge of how we read sysctl.d: random trees are read by both.
 //!
-//! `SEED=n COUNT=1 cargo test --test sysctl_d` repeats a tree. The test runs itself again in a mount namespace; each
-//! systemd works in a throw-away layer over its root, where /proc/sys is a plain folder.
+//! `SEED=n COUNT=1 cargo test --test sysctl_d sid` repeats a tree. Each systemd works in a mount namespace, in a throw-away
+//! layer over its root, where /proc/sys is a plain folder.
 
 mod support;
 
@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
-use kubelet_tunables::boot::Boot;
+use kubelet_tunables::boot::{Boot, taken};
+use kubelet_tunables::persist::persist;
 use kubelet_tunables::tunable::TUNABLES;
-use support::{not_run, own_uid};
+use support::{Outcome, own_uid, test};
 
 const FOLDERS: [&str; 5] = [
     "etc/sysctl.d",
@@ -23,56 +24,59 @@ const FOLDERS: [&str; 5] = [
     "lib/sysctl.d",
 ];
 
+/// Tunables that patterns meet too, and that have to stay as they are.
+const OTHERS: [&str; 5] = [
+    "vm.overcommit_ratio",
+    "vm.swappiness",
+    "kernel.pid_max",
+    "kernel.panic_print",
+    "net.ipv4.conf.all.rp_filter",
+];
+
 /// `ELOOP`.
 const LOOP: i32 = 40;
 
-#[test]
-fn reads_as_systemd_sysctl_does() {
-    if std::env::var_os("INSIDE").is_some() {
-        return compare(Path::new("/"), 2500);
+fn main() -> ExitCode {
+    if let Some(root) = std::env::var_os("INSIDE") {
+        compare(Path::new(&root));
+        return ExitCode::SUCCESS;
     }
-    inside("reads_as_systemd_sysctl_does", Path::new("/"));
-}
-
-#[test]
-fn reads_as_other_versions_do() {
-    let lab = std::env::var_os("KUBELET_TUNABLES_LAB").map_or_else(
-        || PathBuf::from("/var/cache/kubelet-tunables-lab"),
-        PathBuf::from,
-    );
+    let lab = std::env::var_os("KUBELET_TUNABLES_LAB")
+        .unwrap_or_else(|| "/var/cache/kubelet-tunables-lab".into());
+    let mut tests = vec![test("here", || inside(Path::new("/")))];
     for suite in ["bullseye", "bookworm", "trixie", "sid"] {
-        let root = lab.join(suite);
-        if std::env::var_os("INSIDE").is_some() {
-            compare(&root, 300);
-        } else if !root.join(".complete").exists() {
-            not_run(
-                "reads_as_other_versions_do",
-                &format!("no root of {suite}; tests/systemd/run makes it"),
-            );
-            return;
-        }
+        let root = Path::new(&lab).join(suite);
+        tests.push(test(suite, move || {
+            if !root.join(".complete").exists() {
+                return Err(format!("no root of {suite}; tests/systemd/run makes it"));
+            }
+            inside(&root)
+        }));
     }
-    if std::env::var_os("INSIDE").is_none() {
-        inside("reads_as_other_versions_do", &lab.join("sid"));
-    }
+    support::main(tests)
 }
 
-/// Runs the test of this name again in a mount namespace of its own.
-fn inside(test: &str, root: &Path) {
+/// Runs this program again in a mount namespace of its own, to compare with the systemd of this root.
+fn inside(root: &Path) -> Outcome {
     if own_uid() != 0 {
-        return not_run(test, "it needs root");
+        return Err("it needs root".into());
     }
     if program(root).is_none() {
-        return not_run(test, "systemd-sysctl is not installed");
+        return Err("systemd-sysctl is not installed".into());
     }
-    let status = Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env("INSIDE", "1")
-        .status()
+        .env("INSIDE", root)
+        .output()
         .unwrap();
-    assert!(status.success(), "inside the namespace: {status}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
 }
 
 fn program(root: &Path) -> Option<&'static str> {
@@ -84,7 +88,8 @@ fn program(root: &Path) -> Option<&'static str> {
     .find(|path| root.join(path).exists())
 }
 
-fn compare(lower: &Path, count: u64) {
+fn compare(lower: &Path) {
+    let count = if lower == Path::new("/") { 2500 } else { 300 };
     let number = |name, default| {
         std::env::var(name).map_or(default, |text| text.parse::<u64>().expect(name))
     };
@@ -95,18 +100,7 @@ fn compare(lower: &Path, count: u64) {
     let (mut set, mut loops) = (0, 0);
     for seed in first..first + count {
         lay(&root, seed);
-        // Its exit code tells of lines it did not like; what it wrote is what counts.
-        let ran = Command::new("chroot")
-            .arg(&root)
-            .arg(format!("/{program}"))
-            .output()
-            .unwrap();
-        assert_ne!(
-            ran.status.code(),
-            Some(127),
-            "{}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
+        apply(&root, program);
         let boot = Boot::new(&root);
         // Of a link to itself the versions think differently, and we say that we do not know.
         if boot
@@ -117,15 +111,7 @@ fn compare(lower: &Path, count: u64) {
             continue;
         }
         for tunable in &TUNABLES {
-            let path = root.join("proc/sys").join(tunable.name.replace('.', "/"));
-            let written = fs::read_to_string(path).unwrap();
-            // Where two patterns match, both are written; a plain file keeps the end of what was longer.
-            let theirs = written
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_string();
+            let theirs = value(&root, tunable.name);
             let ours = boot.assignment(tunable).map_or(String::new(), |it| {
                 String::from_utf8_lossy(&it.text).trim().to_string()
             });
@@ -165,6 +151,90 @@ fn compare(lower: &Path, count: u64) {
     }
     assert!(differences.is_empty(), "{differences}");
     assert!(count < 100 || set > 100, "the trees set next to nothing");
+    make_permanent(&root, program, first, count.div_ceil(10));
+}
+
+/// Persists over trees, twice, with more files in between: systemd-sysctl has to set the six right then, also when /run is
+/// empty again, and the other tunables as before.
+fn make_permanent(root: &Path, program: &str, first: u64, count: u64) {
+    let mut troubles = String::new();
+    let (mut written, mut right) = (0, 0);
+    for seed in first..first + count {
+        let mut random = lay(root, seed);
+        for round in 1..=2 {
+            let others = |root| OTHERS.map(|name| value(root, name));
+            apply(root, program);
+            let before = others(root);
+            let outcome = persist(root);
+            written += usize::from(outcome.as_ref().is_ok_and(|it| it.file.is_some()));
+            apply(root, program);
+            let after = others(root);
+            let mut wrong = wrong(root);
+            if round == 2 {
+                fs::remove_dir_all(root.join("run/sysctl.d")).unwrap();
+                apply(root, program);
+                wrong.extend(self::wrong(root));
+            }
+            if outcome.is_ok() && wrong.is_empty() && before == after {
+                right += 1;
+            } else {
+                let _ = writeln!(
+                    troubles,
+                    "SEED={seed}, round {round}: {outcome:?}, wrong: {wrong:?}, others {before:?} before, {after:?} after"
+                );
+            }
+            scatter(root, &mut random);
+        }
+    }
+    println!(
+        "persist: {right} of {} right, with {written} files written",
+        2 * count
+    );
+    assert!(troubles.is_empty(), "{troubles}");
+    assert!(count < 10 || written > 10, "next to nothing was to be done");
+}
+
+/// The rows that the kernel would have otherwise than kubelet needs.
+fn wrong(root: &Path) -> Vec<String> {
+    TUNABLES
+        .iter()
+        .filter_map(|tunable| {
+            let written = value(root, tunable.name);
+            let value = taken(tunable, written.as_bytes()).unwrap_or(tunable.default);
+            (value != tunable.expected).then(|| format!("{}={written}", tunable.name))
+        })
+        .collect()
+}
+
+/// Empties the tunables and runs systemd-sysctl.
+fn apply(root: &Path, program: &str) {
+    for name in TUNABLES.iter().map(|tunable| tunable.name).chain(OTHERS) {
+        fs::write(tunable_file(root, name), "").unwrap();
+    }
+    // Its exit code tells of lines it did not like; what it wrote is what counts.
+    let ran = Command::new("chroot")
+        .arg(root)
+        .arg(format!("/{program}"))
+        .output()
+        .unwrap();
+    assert_ne!(
+        ran.status.code(),
+        Some(127),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
+
+/// What systemd-sysctl wrote, on the first line: where two patterns match, both are written, and a plain file keeps the
+/// end of what was longer.
+fn value(root: &Path, name: &str) -> String {
+    let written = fs::read_to_string(tunable_file(root, name)).unwrap();
+    let line = written.lines().next().unwrap_or_default();
+    line.trim().to_string()
+}
+
+fn tunable_file(root: &Path, name: &str) -> PathBuf {
+    root.join("proc/sys").join(name.replace('.', "/"))
 }
 
 /// A throw-away layer over a root.
@@ -187,20 +257,31 @@ fn mount(arguments: &[&str]) {
     assert!(status.success(), "mount {arguments:?}");
 }
 
-/// Writes the tree of this seed, and an empty file for each of the six.
-fn lay(root: &Path, seed: u64) {
-    let split = fs::symlink_metadata(root.join("lib")).unwrap().is_dir();
-    let folders = if split { &FOLDERS[..] } else { &FOLDERS[..4] };
-    for folder in folders {
+/// Writes the tree of this seed, and the folders of the tunables.
+fn lay(root: &Path, seed: u64) -> Random {
+    for folder in folders(root) {
         let _ = fs::remove_dir_all(root.join(folder));
+    }
+    for name in TUNABLES.iter().map(|tunable| tunable.name).chain(OTHERS) {
+        fs::create_dir_all(tunable_file(root, name).parent().unwrap()).unwrap();
+    }
+    fs::write(root.join("proc/cmdline"), "\n").unwrap();
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    scatter(root, &mut random);
+    random
+}
+
+fn folders(root: &Path) -> &'static [&'static str] {
+    let split = fs::symlink_metadata(root.join("lib")).unwrap().is_dir();
+    if split { &FOLDERS } else { &FOLDERS[..4] }
+}
+
+/// Writes some files, in the place of what has their names.
+fn scatter(root: &Path, random: &mut Random) {
+    let folders = folders(root);
+    for folder in folders {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
-    for tunable in TUNABLES {
-        let path = root.join("proc/sys").join(tunable.name.replace('.', "/"));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     for _ in 0..random.below(7) {
         let name = random.one(&[
             "10-a.conf",
@@ -208,6 +289,8 @@ fn lay(root: &Path, seed: u64) {
             "90-kubelet.conf",
             "99-sysctl.conf",
             "z.conf",
+            "zz-kubelet.conf",
+            "zzz.conf",
             ".hidden.conf",
             "10-a.conf.bak",
             "20-c.CONF",
@@ -218,7 +301,7 @@ fn lay(root: &Path, seed: u64) {
         let folder = random.one(folders);
         let up = "../".repeat(folder.split('/').count());
         let path = root.join(folder).join(name);
-        let _ = fs::remove_file(&path);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
         match random.below(20) {
             0 => symlink("/dev/null", &path).unwrap_or(()),
             1 => symlink("/nowhere", &path).unwrap_or(()),

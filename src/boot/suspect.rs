@@ -24,11 +24,14 @@ pub enum Suspect {
     },
 }
 
+/// Whether a line of a file sets the tunable of this name.
+type Names = fn(&[u8], &str) -> bool;
+
 /// Files that a program of its own applies: who, which file, and how a line names tunables.
 ///
 /// Source: kdump-tools' /etc/default/kdump-tools (`KDUMP_SYSCTL`, words for `sysctl -w`), ufw's `IPT_SYSCTL`, and
 /// sysctl(8), whose `-p` and `--system` read /etc/sysctl.conf while systemd-sysctl does not.
-const FILES: [(&str, &str, fn(&[u8], &str) -> bool); 3] = [
+const FILES: [(&str, &str, Names); 3] = [
     ("kdump-tools", "etc/default/kdump-tools", is_kdump_word),
     ("ufw", "etc/ufw/sysctl.conf", sysctl_d::names),
     ("sysctl -p", "etc/sysctl.conf", sysctl_d::names),

@@ -1,5 +1,7 @@
 //! Makes journal entries of a look: the kind, level, sentence and fields of each.
 
+use std::fmt::Write as _;
+
 use log::Level;
 
 use super::{Audience, remedy, words};
@@ -146,12 +148,10 @@ impl Entry {
     fn summary(look: &Look, level: Level, audience: Audience) -> Self {
         let mut message = format!("{}.", words::summary(look, audience));
         for remedy in remedy::of(look) {
-            message.push(' ');
-            message += remedy.purpose;
-            match remedy.command {
-                Some(command) => message += &format!(": `{command}`."),
-                None => message.push('.'),
-            }
+            let _ = match remedy.command {
+                Some(command) => write!(message, " {}: `{command}`.", remedy.purpose),
+                None => write!(message, " {}.", remedy.purpose),
+            };
         }
         Self::bare(Kind::Summary, level, message)
     }

@@ -1,5 +1,6 @@
 //! Finds the way to fix it: for each purpose one command that fits who did it, or none where it has to be done elsewhere.
 
+use std::fmt::Write as _;
 use std::io;
 
 use rustix::process::geteuid;
@@ -59,7 +60,7 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
             let unit = unit.strip_suffix(".service").unwrap_or(unit);
             // Of what a unit's name may have, this alone means something to a shell.
             let quote = if unit.contains('\\') { "'" } else { "" };
-            command += &format!(" && {sudo}systemctl restart {quote}{unit}{quote}");
+            let _ = write!(command, " && {sudo}systemctl restart {quote}{unit}{quote}");
         }
         Some(command)
     };

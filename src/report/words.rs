@@ -10,7 +10,7 @@ use crate::boot::{Origin, Problem, Suspect, Unheeded, WhyUnheeded};
 use crate::check::Finding;
 use crate::exit::Exit;
 use crate::kubelet::{Ground, Protection};
-use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Told};
+use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Stance, Told};
 use crate::persist::{self, PersistError};
 use crate::sysctl::{Operation, SysctlError};
 
@@ -67,11 +67,11 @@ pub(super) fn finding(sight: &Sight) -> Option<String> {
         Outcome::Ignored => format!(
             "{name} is {now} instead of {needed} and cannot be changed, which kubelet ignores in a user namespace: {error}"
         ),
-        Outcome::Wrong | Outcome::Undecided => {
-            format!("{name} is {now}, kubelet needs {needed} ({})", origin())
-        }
-        Outcome::Refused => {
+        Outcome::Undecided | Outcome::Refused if refused.is_some() => {
             format!("{name} is {now}, kubelet needs {needed}, and it cannot be changed: {error}")
+        }
+        Outcome::Wrong | Outcome::Undecided | Outcome::Refused => {
+            format!("{name} is {now}, kubelet needs {needed} ({})", origin())
         }
         Outcome::Unreadable => format!("{name} cannot be checked: {error}"),
     })
@@ -299,6 +299,14 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
     let all = look.sights.len();
     let ground = ground(told);
     let and_ground = match &ground {
+        // Undecided though it is known: the feature gate would decide.
+        Some(ground)
+            if told.stance() == Stance::Overwrites && look.count(Outcome::Undecided) > 0 =>
+        {
+            format!(
+                ", {ground}, and whether kubelet ignores that in a user namespace depends on its version (feature gate KubeletInUserNamespace)"
+            )
+        }
         // That kubelet cannot read one either does not depend on what it was told.
         Some(_) if look.amiss() == look.count(Outcome::Unreadable) => {
             ", and kubelet has to read all of them".to_string()

@@ -1,15 +1,12 @@
-//! Owns a machine on which three tunables are wrong (`tests/machine`), with the sockets of a journald and a systemd.
+//! Makes a machine on which three tunables are wrong (`tests/machine`), with the sockets of a journald and a systemd.
 //!
 //! `vm.overcommit_memory` is so by the kernel's default, `kernel.panic` by /etc/sysctl.d/99-custom.conf:1, and
 //! `kernel.panic_on_oops` by hand, as the kernel's configuration has it right.
 
-use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::Command;
 
-use super::{Namespace, User, scratch};
+use super::{Namespace, User};
 
 /// Shell that makes the gate believe in who starts it: `who` is `hand`, `service` (with nothing but a stream) or `unit`
 /// (with the journal and the Status line); and words for kubelets.
@@ -30,12 +27,7 @@ pub const AWAIT_TRACE: &str = r#"
 until read first rest </tmp/trace && grep -q "^\($first *\)*+++ " /tmp/trace; do sleep 0.01; done
 "#;
 
-pub struct Machine {
-    namespace: Namespace,
-    base: PathBuf,
-    journal: UnixDatagram,
-    notify: UnixDatagram,
-}
+pub struct Machine(Namespace);
 
 /// What became of a script, and what was said where.
 #[derive(Debug)]
@@ -54,52 +46,30 @@ impl Machine {
     ///
     /// Says why it cannot be had here.
     pub fn new(name: &str, programs: &[&str]) -> Result<Self, String> {
-        let namespace = Namespace::new(name, User::Root, programs)?;
-        let base = scratch(&format!("{name}-machine"));
-        let copied = Command::new("cp")
-            .arg("-dR")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machine"))
-            .arg(base.join("tree"))
-            .status();
-        assert!(copied.is_ok_and(|status| status.success()));
+        Namespace::new(name, User::Root, programs).map(Self)
+    }
+
+    /// Runs a shell script on the machine as it was at first; several at once do not see each other.
+    pub fn run(&self, script: &str) -> Run {
+        let tree = self
+            .0
+            .lay(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machine").as_ref());
         let bind = |name| {
-            let socket = UnixDatagram::bind(base.join(name)).unwrap();
+            let socket = UnixDatagram::bind(tree.join(name)).unwrap();
             socket.set_nonblocking(true).unwrap();
             socket
         };
         let (journal, notify) = (bind("journal"), bind("notify"));
-        let setup = format!(
-            "mkdir -p run/systemd/journal; : >run/systemd/journal/socket; : >run/notify
-             mount --bind {0}/journal run/systemd/journal/socket; mount --bind {0}/notify run/notify",
-            base.display()
-        );
-        fs::write(base.join("tree/setup"), setup).unwrap();
-        Ok(Self {
-            namespace,
-            base,
-            journal,
-            notify,
-        })
-    }
-
-    /// Runs a shell script on the machine as it was at first.
-    pub fn run(&self, script: &str) -> Run {
-        let output = self.namespace.run(&self.base.join("tree"), script);
+        let output = self.0.enter(&tree, script);
         let status = output.status;
         let exit = status.code().or(status.signal().map(|signal| 128 + signal));
         Run {
             exit: exit.unwrap(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
-            journal: text(&taken_from(&self.journal)),
-            status: text(&taken_from(&self.notify)),
+            journal: text(&taken_from(&journal)),
+            status: text(&taken_from(&notify)),
         }
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.base);
     }
 }
 

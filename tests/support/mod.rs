@@ -1,5 +1,11 @@
 //! Holds what the tests share: tests that can say why they cannot run here, and a root of its own for the real binary.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test uses its part"
+)]
 
 pub mod machine;
 
@@ -14,12 +20,29 @@ use libtest_mimic::{Arguments, Completion, Trial};
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_kubelet-tunables");
 
-/// What a test function returns that does not fail: nothing, or why it cannot run here.
+/// How a test ends that does not fail: it ran, or why it cannot run here.
 pub type Outcome = Result<(), String>;
 
+/// What a test function returns.
+pub trait Ending {
+    fn outcome(self) -> Outcome;
+}
+
+impl Ending for Outcome {
+    fn outcome(self) -> Outcome {
+        self
+    }
+}
+
+impl Ending for () {
+    fn outcome(self) -> Outcome {
+        Ok(())
+    }
+}
+
 /// A test by this name. One that cannot run here is counted as ignored, with the reason; under `CI=true` it fails.
-pub fn test(name: impl Into<String>, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, || match run() {
+pub fn test<E: Ending>(name: impl Into<String>, run: impl FnOnce() -> E + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, || match run().outcome() {
         Ok(()) => Ok(Completion::Completed),
         Err(why) if std::env::var("CI").as_deref() == Ok("true") => {
             Err(format!("it cannot run here: {why}").into())
@@ -28,10 +51,20 @@ pub fn test(name: impl Into<String>, run: impl FnOnce() -> Outcome + Send + 'sta
     })
 }
 
-/// The `main` of a test program without rustc's own harness.
+/// What `main` does in a test program that lists its tests itself.
 pub fn main(tests: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
+
+/// The `main` of a test program whose tests are these functions.
+macro_rules! tests {
+    ($($name:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            support::main(vec![$(support::test(stringify!($name), $name)),+])
+        }
+    };
+}
+pub(crate) use tests;
 
 /// Says that a test could not run; where everything has to run (`CI=true`) that is a failure.
 pub fn not_run(test: &str, why: &str) {
@@ -132,7 +165,11 @@ impl Namespace {
 
     /// Runs a shell script in the namespace, over the tree of `case`; several at once do not see each other.
     pub fn run(&self, case: &Path, script: &str) -> Output {
-        // An ordinary user may not reach the checkout, so the case is copied to the base.
+        self.enter(&self.lay(case), script)
+    }
+
+    /// Copies the tree of a case to where every user reaches it.
+    fn lay(&self, case: &Path) -> PathBuf {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let copy = self.base.join(format!("case-{run}"));
         let copied = Command::new("cp").arg("-dR").arg(case).arg(&copy).status();
@@ -141,17 +178,22 @@ impl Namespace {
             "copy {}",
             case.display()
         );
+        copy
+    }
+
+    /// Runs a script over what `lay` copied, and removes that.
+    fn enter(&self, copy: &Path, script: &str) -> Output {
         let output = self
             .unshare()
             .args(["sh", "-c", include_str!("enter"), "enter"])
-            .args([&self.base, &copy])
+            .args([self.base.as_path(), copy])
             .arg(script)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
             .output()
             .unwrap();
-        let _ = fs::remove_dir_all(&copy);
+        let _ = fs::remove_dir_all(copy);
         output
     }
 
