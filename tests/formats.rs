@@ -1,9 +1,10 @@
-//! Holds the formats for programs against their own judges, over every fixture tree of `tests/cases`: JSON against the
-//! shipped JSON Schema by Python's jsonschema, the metrics by promtool, and both against the exit code and each other.
+//! Holds what programs read against their own judges, over every fixture tree of `tests/cases`: JSON against the shipped
+//! JSON Schema by Python's jsonschema, the metrics by promtool, the sentences that node-problem-detector sorts by Go's
+//! regular expressions; and all against the exit code and each other.
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,15 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use support::{Namespace, User, not_run};
+use support::{Namespace, Outcome, User, scratch};
+
+support::tests![
+    json_keeps_to_its_schema_and_to_the_exit_code,
+    the_schema_refuses_what_the_program_does_not_print,
+    the_metrics_are_what_promtool_takes_and_json_says,
+    node_problem_detector_sorts_what_is_said,
+    a_unit_that_collects_gets_the_format_and_kubelets_own_does_not,
+];
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/schema.json");
 
@@ -38,14 +47,14 @@ struct Run {
 }
 
 /// Every fixture with every set of options, or why that cannot be done here.
-fn runs() -> Result<&'static [Run], &'static str> {
+fn runs() -> Result<&'static [Run], String> {
     static RUNS: OnceLock<Result<Vec<Run>, String>> = OnceLock::new();
     let runs = RUNS.get_or_init(|| {
         let mut runs = run_all("root", User::Root)?;
         runs.extend(run_all("user", User::Ordinary)?);
         Ok(runs)
     });
-    runs.as_deref().map_err(String::as_str)
+    runs.as_deref().map_err(String::clone)
 }
 
 fn run_all(name: &str, user: User) -> Result<Vec<Run>, String> {
@@ -90,58 +99,39 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-/// Runs a judge over an input; none where it is not installed, which is said.
-fn judge(test: &str, command: &mut Command, input: &[u8]) -> Option<(bool, String)> {
-    let spawned = command
+/// Runs a judge over an input: whether it is content, and what it says.
+fn judge(command: &mut Command, input: &[u8]) -> Result<(bool, String), String> {
+    let mut judge = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn();
-    let mut judge = match spawned {
-        Ok(judge) => judge,
-        Err(error) => {
-            not_run(
-                test,
-                &format!("{}: {error}", command.get_program().display()),
-            );
-            return None;
-        }
-    };
+        .spawn()
+        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     judge.stdin.take().unwrap().write_all(input).unwrap();
     let output = judge.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    Some((
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    ))
+    let said = String::from_utf8_lossy(&said).into_owned();
+    Ok((output.status.success(), said))
 }
 
-/// What the schema has against each document; none where there is no judge.
-fn complaints(test: &str, documents: &[&Value]) -> Option<Vec<Option<String>>> {
+/// What the schema has against each document.
+fn complaints(documents: &[&Value]) -> Result<Vec<Option<String>>, String> {
     let mut python = Command::new("/usr/bin/python3");
     python
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats.py"))
         .arg(SCHEMA);
-    let (is_good, said) = judge(test, &mut python, json!(documents).to_string().as_bytes())?;
+    let (is_good, said) = judge(&mut python, json!(documents).to_string().as_bytes())?;
     if !is_good && said.contains("No module named 'jsonschema'") {
-        not_run(test, "python3-jsonschema is not installed");
-        return None;
+        return Err("python3-jsonschema is not installed".into());
     }
     assert!(is_good, "{said}");
-    Some(serde_json::from_str(&said).unwrap())
+    Ok(serde_json::from_str(&said).unwrap())
 }
 
-#[test]
-fn json_keeps_to_its_schema_and_to_the_exit_code() {
-    const TEST: &str = "json_keeps_to_its_schema_and_to_the_exit_code";
-    let runs = match runs() {
-        Ok(runs) => runs,
-        Err(why) => return not_run(TEST, why),
-    };
+fn json_keeps_to_its_schema_and_to_the_exit_code() -> Outcome {
+    let runs = runs()?;
     let documents: Vec<_> = runs.iter().map(|run| &run.document).collect();
-    let Some(complaints) = complaints(TEST, &documents) else {
-        return;
-    };
+    let complaints = complaints(&documents)?;
     let mut outcomes = BTreeSet::new();
     let mut statuses = BTreeSet::new();
     for (run, complaint) in runs.iter().zip(complaints) {
@@ -186,15 +176,11 @@ fn json_keeps_to_its_schema_and_to_the_exit_code() {
     ] {
         assert!(statuses.contains(status), "{status}: {statuses:?}");
     }
+    Ok(())
 }
 
-#[test]
-fn the_schema_refuses_what_the_program_does_not_print() {
-    const TEST: &str = "the_schema_refuses_what_the_program_does_not_print";
-    let runs = match runs() {
-        Ok(runs) => runs,
-        Err(why) => return not_run(TEST, why),
-    };
+fn the_schema_refuses_what_the_program_does_not_print() -> Outcome {
+    let runs = runs()?;
     let mut named = runs.iter();
     let good = named.find(|run| {
         run.name
@@ -241,22 +227,16 @@ fn the_schema_refuses_what_the_program_does_not_print() {
         object.unwrap().insert("new".to_string(), Value::Null);
         documents.push(document);
     }
-    let Some(complaints) = complaints(TEST, &documents.iter().collect::<Vec<_>>()) else {
-        return;
-    };
+    let complaints = complaints(&documents.iter().collect::<Vec<_>>())?;
     assert_eq!(complaints[0], None);
     for (document, complaint) in documents.iter().zip(&complaints).skip(1) {
         assert!(complaint.is_some(), "{document}");
     }
+    Ok(())
 }
 
-#[test]
-fn the_metrics_are_what_promtool_takes_and_json_says() {
-    const TEST: &str = "the_metrics_are_what_promtool_takes_and_json_says";
-    let runs = match runs() {
-        Ok(runs) => runs,
-        Err(why) => return not_run(TEST, why),
-    };
+fn the_metrics_are_what_promtool_takes_and_json_says() -> Outcome {
+    let runs = runs()?;
     let mut judged = BTreeSet::new();
     for run in runs {
         let (samples, stamp) = samples(&run.metrics);
@@ -268,13 +248,12 @@ fn the_metrics_are_what_promtool_takes_and_json_says() {
         if judged.insert(samples) {
             let mut promtool = Command::new("promtool");
             let promtool = promtool.args(["check", "metrics"]);
-            let Some((is_good, said)) = judge(TEST, promtool, run.metrics.as_bytes()) else {
-                return;
-            };
+            let (is_good, said) = judge(promtool, run.metrics.as_bytes())?;
             assert!(is_good && said.is_empty(), "{}: {said}", run.name);
         }
     }
     assert!(judged.len() >= 20, "only {} differ", judged.len());
+    Ok(())
 }
 
 /// The samples of a text without the time of the check, and that time.
@@ -317,13 +296,95 @@ fn expected_samples(document: &Value) -> BTreeSet<String> {
     samples
 }
 
-#[test]
-fn a_unit_that_collects_gets_the_format_and_kubelets_own_does_not() {
-    const TEST: &str = "a_unit_that_collects_gets_the_format_and_kubelets_own_does_not";
-    let namespace = match Namespace::new("formats-unit", User::Root, &[]) {
-        Ok(namespace) => namespace,
-        Err(why) => return not_run(TEST, &why),
-    };
+fn node_problem_detector_sorts_what_is_said() -> Outcome {
+    let mut expected = BTreeMap::new();
+    for run in runs()? {
+        for tunable in run.document["tunables"].as_array().unwrap() {
+            let reason = match tunable["outcome"].as_str().unwrap() {
+                "right-until-boot" => "NextBootSetsWrongValue",
+                "wrong" | "undecided" | "refused" => "KubeletTunableWrong",
+                "unreadable" => "KubeletTunableUnreadable",
+                _ => "-",
+            };
+            if let Some(message) = tunable["message"].as_str() {
+                expected.insert(message.to_string(), reason);
+            }
+        }
+    }
+    // What it all comes to, as the journal has it.
+    let namespace = Namespace::new("formats-entries", User::Root, &[])?;
+    for (case, command, reason) in [
+        ("09-all-wrong", "kubelet-tunables", "KubeletNotStarted"),
+        (
+            "09-all-wrong",
+            "kubelet-tunables --strict",
+            "KubeletNotStarted",
+        ),
+        ("12-missing", "kubelet-tunables", "KubeletNotStarted"),
+        ("18-read-only", "kubelet-tunables", "KubeletNotStarted"),
+        ("09-all-wrong", "kubelet-tunables --warn", "KubeletMayFail"),
+        (
+            "09-all-wrong",
+            "kubelet-tunables --unit kubelet.service",
+            "KubeletMayFail",
+        ),
+        ("30-forecast", "kubelet-tunables", "-"),
+        (
+            "09-all-wrong",
+            "kubelet-tunables -- kubelet --protect-kernel-defaults=maybe",
+            "-",
+        ),
+        ("09-all-wrong", "kubelet-tunables --modify", "-"),
+    ] {
+        let case = cases()
+            .into_iter()
+            .find(|path| path.ends_with(case))
+            .unwrap();
+        let output = namespace.run(&case, &format!("as-service {command} 2>&1"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let summary = said
+            .lines()
+            .last()
+            .unwrap_or_else(|| panic!("{command}: nothing said"));
+        expected.insert(summary.to_string(), reason);
+    }
+    let scratch = scratch("node-problem-detector");
+    let mut go = Command::new("go");
+    go.arg("run")
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/node_problem_detector.go"
+        ))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/packaging/node-problem-detector/kubelet-tunables-monitor.json"
+        ))
+        .envs([
+            ("GOCACHE", scratch.join("cache")),
+            ("GOPATH", scratch.join("path")),
+        ])
+        .envs([
+            ("GO111MODULE", "off"),
+            ("GOFLAGS", ""),
+            ("CGO_ENABLED", "0"),
+        ]);
+    let messages: Vec<_> = expected.keys().map(String::as_str).collect();
+    let judged = judge(&mut go, (messages.join("\n") + "\n").as_bytes());
+    let _ = fs::remove_dir_all(&scratch);
+    let (is_good, said) = judged?;
+    assert!(is_good, "{said}");
+    let sorted: Vec<_> = said.lines().collect();
+    assert_eq!(sorted.len(), expected.len(), "{said}");
+    for ((message, reason), sorted) in expected.iter().zip(sorted) {
+        assert_eq!(sorted, *reason, "{message}");
+    }
+    let reasons: BTreeSet<_> = expected.values().collect();
+    assert_eq!(reasons.len(), 6, "{reasons:?}");
+    Ok(())
+}
+
+fn a_unit_that_collects_gets_the_format_and_kubelets_own_does_not() -> Outcome {
+    let namespace = Namespace::new("formats-unit", User::Root, &[])?;
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/09-all-wrong");
     let run = |command: &str| {
         let output = namespace.run(&case, &format!("{command}; echo \"[exit $?]\""));
@@ -345,4 +406,5 @@ fn a_unit_that_collects_gets_the_format_and_kubelets_own_does_not() {
         said.contains("the option '--format' is for a shell"),
         "{said}"
     );
+    Ok(())
 }
