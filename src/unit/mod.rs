@@ -489,3 +489,249 @@ fn object(name: &str) -> String {
     }
     path
 }
+
+#[cfg(test)]
+mod tests {
+    use super::bus::tests::{answer, unknown};
+    use super::*;
+
+    type Line<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
+
+    fn command_ex((program, argv, flags): Line<'_>) -> CommandEx {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        (
+            program.to_owned(),
+            texts(argv),
+            texts(flags),
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+        )
+    }
+
+    fn command((program, argv, _): Line<'_>) -> Command {
+        let (program, argv, ..) = command_ex((program, argv, &[]));
+        (program, argv, false, 1, 2, 3, 4, 5, 6, 7)
+    }
+
+    const KUBELET: Line<'_> = (
+        "/usr/bin/kubelet",
+        &["/usr/bin/kubelet", "--x=y z", "$A"],
+        &["no-env-expand"],
+    );
+    const PLAIN: Line<'_> = ("/bin/x", &["name", "$A", "${A}"], &["ignore-failure"]);
+
+    /// The answers for a unit that is loaded, with one of them replaced.
+    fn answers(at: usize, other: Answer) -> Vec<Answer> {
+        let texts = |text: &str| text.to_owned();
+        let mut answers = vec![
+            answer(&texts("loaded")),
+            answer(&(String::new(), String::new())),
+            answer(&vec![command_ex(KUBELET), command_ex(PLAIN)]),
+            answer(&vec![command(KUBELET), command(PLAIN)]),
+            answer(&texts("on-failure")),
+            answer(&(vec![78_i32], vec![9_i32])),
+            answer(&2_000_000_u64),
+            answer(&10_000_000_u64),
+            answer(&5_u32),
+        ];
+        answers[at] = other;
+        answers
+    }
+
+    #[test]
+    fn reads_what_is_started() {
+        let read = start(&answers(0, answer(&"loaded".to_owned()))).unwrap();
+        let expands: Vec<_> = read
+            .commands
+            .iter()
+            .map(|command| command.expands)
+            .collect();
+        assert_eq!(expands, [false, true]);
+        let variable = |_: &OsStr| Some(OsString::from("b c"));
+        assert_eq!(
+            read.commands[0].words(variable),
+            ["/usr/bin/kubelet", "--x=y z", "$A"]
+        );
+        assert_eq!(
+            read.commands[1].words(variable),
+            ["/bin/x", "b", "c", "b c"]
+        );
+        assert_eq!(
+            read.restart,
+            Restart {
+                policy: "on-failure".to_owned(),
+                prevented: vec![78],
+                pause: Duration::from_secs(2),
+                interval: Some(Duration::from_secs(10)),
+                burst: 5,
+            }
+        );
+        // systemd before 243.
+        let old = start(&answers(2, unknown())).unwrap();
+        assert!(old.commands.iter().all(|command| command.expands));
+        assert_eq!(old.commands[0].argv, read.commands[0].argv);
+        // systemd before 230.
+        assert_eq!(
+            start(&answers(7, unknown())).unwrap().restart.interval,
+            None
+        );
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_unit() {
+        let said = |at, other| start(&answers(at, other)).unwrap_err().to_string();
+        let state = |state: &str| said(0, answer(&state.to_owned()));
+        assert_eq!(state("not-found"), "the unit is not found");
+        assert_eq!(state("masked"), "the unit is masked");
+        assert_eq!(state("error"), "systemd cannot load the unit: error");
+        let no_commands = Vec::<CommandEx>::new();
+        assert_eq!(said(2, answer(&no_commands)), "the unit starts no program");
+        let mut no_service = answers(2, unknown());
+        no_service[3] = unknown();
+        assert!(matches!(start(&no_service), Err(Trouble::NoCommand)));
+        assert!(matches!(
+            start(&answers(2, answer(&1_u32))),
+            Err(Trouble::Garbled(_))
+        ));
+        let mut broken = answers(0, answer(&"bad-setting".to_owned()));
+        broken[1] = answer(&(
+            "name".to_owned(),
+            "Unit x has a bad unit file setting.".to_owned(),
+        ));
+        assert_eq!(
+            start(&broken).unwrap_err().to_string(),
+            "systemd cannot load the unit: Unit x has a bad unit file setting."
+        );
+        let refused = Trouble::NoAnswer(io::Error::from_raw_os_error(13));
+        assert_eq!(
+            refused.to_string(),
+            "systemd does not answer: Permission denied"
+        );
+    }
+
+    #[test]
+    fn knows_when_systemd_gives_up() {
+        let restart = |policy: &str, pause, interval: Option<u64>, burst| Restart {
+            policy: policy.to_owned(),
+            prevented: vec![77],
+            pause: Duration::from_millis(pause),
+            interval: interval.map(Duration::from_secs),
+            burst,
+        };
+        for (restart, goes_on) in [
+            // kubeadm, one without StartLimitInterval=0, AKS, and systemd's defaults.
+            (restart("always", 10_000, Some(0), 5), true),
+            (restart("on-failure", 10_000, Some(10), 5), true),
+            (restart("always", 2_000, Some(10), 5), true),
+            (restart("always", 100, Some(10), 5), false),
+            (restart("always", 1_999, Some(10), 5), false),
+            (restart("always", 0, Some(10), 0), true),
+            (restart("no", 10_000, Some(0), 5), false),
+            (restart("on-abnormal", 10_000, Some(0), 5), false),
+            (restart("", 10_000, Some(0), 5), false),
+            (restart("always", 10_000, None, 5), false),
+        ] {
+            assert_eq!(restart.goes_on_after(78), goes_on, "{restart:?}");
+            assert!(!restart.goes_on_after(77), "{restart:?}");
+        }
+    }
+
+    #[test]
+    fn completes_names_and_makes_paths_of_them() {
+        for (unit, name, path) in [
+            ("kubelet", "kubelet.service", "kubelet_2eservice"),
+            (
+                "k8s-kubelet.service",
+                "k8s-kubelet.service",
+                "k8s_2dkubelet_2eservice",
+            ),
+            ("3.target", "3.target", "_33_2etarget"),
+            (
+                "a.b@c_d\\x2d",
+                "a.b@c_d\\x2d.service",
+                "a_2eb_40c_5fd_5cx2d_2eservice",
+            ),
+        ] {
+            let full = full_name(OsStr::new(unit)).unwrap();
+            assert_eq!(full, name);
+            assert_eq!(
+                object(&full),
+                format!("/org/freedesktop/systemd1/unit/{path}")
+            );
+        }
+        for unit in ["", "a b", "/x", "a/b.service", "é", &"x".repeat(248)] {
+            assert!(
+                matches!(full_name(OsStr::new(unit)), Err(Trouble::NotFound)),
+                "{unit}"
+            );
+        }
+        assert!(full_name(OsStr::new(&"x".repeat(247))).is_ok());
+    }
+
+    #[test]
+    fn reads_the_working_directory_and_the_version() {
+        let root = Path::new("/");
+        for (property, expected) in [
+            ("", "/"),
+            ("/etc", "/etc"),
+            ("/no/where", "/no/where"),
+            ("!/no/where", "/"),
+            ("!/etc", "/etc"),
+            ("~", "/root"),
+        ] {
+            assert_eq!(
+                working_directory(root, property),
+                Path::new(expected),
+                "{property}"
+            );
+        }
+        assert_eq!(number("252.38-1~deb12u1"), Some(252));
+        assert_eq!(number("262"), Some(262));
+        assert_eq!(number("v262"), None);
+    }
+
+    #[test]
+    fn finds_the_options_of_the_check() {
+        let exec = |line: Line<'_>| {
+            let (program, argv, flags, ..) = command_ex(line);
+            Exec {
+                program: program.into(),
+                argv: argv.into_iter().map(OsString::from).collect(),
+                expands: flags.is_empty(),
+            }
+        };
+        let unit = |checks: &[Line<'_>]| Unit {
+            name: "kubelet.service".to_owned(),
+            start: start(&answers(0, answer(&"loaded".to_owned()))).unwrap(),
+            exec_start_pre: checks.iter().copied().map(exec).collect(),
+            environment: [("ARGS".into(), "--warn 'a b'".into())].into(),
+            working_directory: PathBuf::from("/"),
+            has_own_root: false,
+            user: None,
+        };
+        let check: Line<'_> = (
+            "/usr/bin/kubelet-tunables",
+            &[
+                "/usr/bin/kubelet-tunables",
+                "--unit",
+                "kubelet.service",
+                "$ARGS",
+                "$UNSET",
+            ],
+            &[],
+        );
+        let other: Line<'_> = (
+            "/sbin/sysctl",
+            &["sysctl", "/usr/bin/kubelet-tunables"],
+            &[],
+        );
+        let options = unit(&[other, check]).options().unwrap();
+        assert_eq!(options, ["--unit", "kubelet.service", "--warn", "a b"]);
+        assert_eq!(unit(&[other]).options(), None);
+    }
+}
