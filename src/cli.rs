@@ -14,7 +14,7 @@ use crate::report::Format;
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]] [--format FORMAT]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
+    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--format FORMAT]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
