@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::look::Mode;
+use crate::report::Format;
 use crate::tunable::{self, TUNABLES, Tunable};
 
 /// The command line, as clap reads it.
@@ -16,7 +17,7 @@ use crate::tunable::{self, TUNABLES, Tunable};
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--unit UNIT | [--root DIR] [-- KUBELET [ARGUMENT]...]]\n       kubelet-tunables --explain SYSCTL [--root DIR]",
+    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--format FORMAT]\n                        [--unit UNIT | [--root DIR] [-- KUBELET [ARGUMENT]...]]\n       kubelet-tunables --explain SYSCTL [--root DIR]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
@@ -46,8 +47,18 @@ pub struct Cli {
 
     /// Show all that sets SYSCTL at boot, and what counts
     #[arg(long, value_name = "SYSCTL", value_parser = tunable,
-        conflicts_with_all = ["warn", "strict", "modify", "persist", "unit", "kubelet"])]
+        conflicts_with_all = ["warn", "strict", "modify", "persist", "unit", "kubelet", "format"])]
     explain: Option<&'static Tunable>,
+
+    /// Print text, json or prometheus (not in kubelet's unit)
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    format: Format,
 
     /// kubelet's command line, to check against it
     #[arg(last = true, value_name = "KUBELET")]
@@ -147,6 +158,11 @@ impl Cli {
     /// Whether the values are to be made permanent.
     pub fn persist(&self) -> bool {
         self.persist
+    }
+
+    /// The form of what is printed.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The unit whose kubelet is to be checked against.

@@ -13,7 +13,7 @@ use kubelet_tunables::boot::cmdline;
 use kubelet_tunables::boot::sysctl_d::SysctlD;
 use kubelet_tunables::kubelet::arguments::Arguments;
 use kubelet_tunables::kubelet::config::{self, DropIns, Settings};
-use kubelet_tunables::kubelet::words;
+use kubelet_tunables::unit::words;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rustix::time::{ClockId, clock_gettime};
 
