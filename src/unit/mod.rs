@@ -586,8 +586,8 @@ mod tests {
     fn says_what_is_wrong_with_a_unit() {
         let said = |at, other| start(&answers(at, other)).unwrap_err().to_string();
         let state = |state: &str| said(0, answer(&state.to_owned()));
-        assert_eq!(state("not-found"), "the unit is not found");
-        assert_eq!(state("masked"), "the unit is masked");
+        assert_eq!(state("not-found"), "unit not found");
+        assert_eq!(state("masked"), "unit is masked");
         assert_eq!(state("error"), "systemd cannot load the unit: error");
         let no_commands = Vec::<CommandEx>::new();
         assert_eq!(said(2, answer(&no_commands)), "the unit starts no program");
