@@ -553,6 +553,9 @@ pub(crate) mod tests {
         Look::new(mode, told, findings, boot, Path::new("/nonexistent"))
     }
 
+    /// A name, what is found, how it is to be treated, and the exit codes for each kubelet.
+    type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+
     #[test]
     fn exit_is_what_becomes_of_kubelet() {
         use Mode::{AsKubelet, ModifiedInUnit, Modify, Strict, Warn};
@@ -578,7 +581,6 @@ pub(crate) mod tests {
         let refused = || finding(Some(0), true, None);
         let unreadable = || finding(None, false, None);
         let corrected = || finding(Some(10), false, Some(0));
-        type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
         let found: [Row; 13] = [
             //                                     nothing on off fails not-there unknown not-known masked
             ("wrong", &wrong, AsKubelet, [78, 78, 0, 0, 0, 0, 0, 0]),
