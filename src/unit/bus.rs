@@ -21,7 +21,8 @@ use super::Trouble;
 /// How long connecting, asking and reading the answers may take altogether.
 pub const LIMIT: Duration = Duration::from_secs(1);
 
-/// Bytes read at the most; a unit of kubeadm's makes about 2,000.
+/// Bytes of a message, and of all answers, at the most; those of kubeadm's unit have about 2,000. Signals that come between
+/// are not kept and not counted: a unit that is not active is loaded for each answer, with signals for all that it names.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// Bytes of the line that answers the authentication.
@@ -117,12 +118,14 @@ pub fn ask(
     talk.write(&calls)?;
     let mut answers = vec![None; properties.len()];
     let mut missing = properties.len();
+    let mut left = SIZE_LIMIT;
     while missing > 0 {
         while let Some((message, length)) = Message::take(&talk.read)? {
             talk.read.drain(..length);
             let Some((serial, answer)) = message.answer()? else {
                 continue;
             };
+            left = left.checked_sub(length).ok_or_else(|| garbled(TOO_LARGE))?;
             let place = serial
                 .checked_sub(1)
                 .and_then(|at| answers.get_mut(at as usize));
@@ -144,8 +147,6 @@ struct Talk {
     deadline: Instant,
     /// What is read and not yet understood.
     read: Vec<u8>,
-    /// Bytes that may still be read.
-    left: usize,
 }
 
 impl Talk {
@@ -160,12 +161,11 @@ impl Talk {
             })?,
             deadline,
             read: Vec::new(),
-            left: SIZE_LIMIT,
         };
-        // The user in decimal, and that in hexadecimal. Source: D-Bus specification, "Authentication Protocol".
-        let user: String = (geteuid().as_raw().to_string().bytes())
-            .map(|digit| format!("{digit:x}"))
-            .collect();
+        // The user's number in decimal, and each digit's code in hexadecimal. Source: D-Bus specification, "Authentication
+        // Protocol".
+        let user = geteuid().as_raw().to_string();
+        let user: String = user.chars().flat_map(|digit| ['3', digit]).collect();
         talk.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
         // The calls wait for this line: systemd may read what comes earlier as part of the authentication, and then not
         // look at it before more comes.
@@ -204,10 +204,6 @@ impl Talk {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(Trouble::NoAnswer(io::ErrorKind::UnexpectedEof.into())),
                 Ok(length) => {
-                    self.left = self
-                        .left
-                        .checked_sub(length)
-                        .ok_or_else(|| garbled(TOO_LARGE))?;
                     self.read.extend_from_slice(&buffer[..length]);
                     return Ok(());
                 }
@@ -400,13 +396,22 @@ impl Serialize for Field {
                 let path = ObjectPath::try_from(path.as_str()).map_err(S::Error::custom)?;
                 as_variant::serialize(&path, serializer)
             }
-            Self::Signature(signature) => {
-                let signature =
-                    Signature::try_from(signature.as_str()).map_err(S::Error::custom)?;
-                as_variant::serialize(&signature, serializer)
-            }
+            Self::Signature(signature) => as_variant::serialize(&Signatures(signature), serializer),
             Self::Text(text) => as_variant::serialize(text, serializer),
         }
+    }
+}
+
+/// Signatures in a row, which `zbus::Signature` would write as those of one structure: `(ss)`.
+struct Signatures<'a>(&'a str);
+
+impl Type for Signatures<'_> {
+    const SIGNATURE: &'static Signature = &Signature::Signature;
+}
+
+impl Serialize for Signatures<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
     }
 }
 
@@ -442,4 +447,411 @@ const TOO_LARGE: &str = "more than 1 MiB";
 
 fn garbled(reason: impl fmt::Display) -> Trouble {
     Trouble::Garbled(reason.to_string())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
+    use std::sync::mpsc;
+    use std::{fs, thread};
+
+    use rustix::net::{bind, listen};
+
+    use super::*;
+
+    /// What a misbehaving PID 1 is given here; what waits for it has to end soon after.
+    const SHORT: Duration = Duration::from_millis(300);
+    const SOON: Duration = Duration::from_secs(5);
+
+    const STATE: Property<'_> = Property {
+        object: "/org/freedesktop/systemd1/unit/kubelet_2eservice",
+        interface: "org.freedesktop.systemd1.Unit",
+        name: "LoadState",
+    };
+
+    /// A message of PID 1's with a value or text as its body.
+    fn message<T: Type + Serialize>(
+        endian: Endian,
+        kind: u8,
+        fields: Vec<(u8, Field)>,
+        body: &T,
+    ) -> Vec<u8> {
+        let context = Context::new(endian, 0);
+        let order = if endian == Endian::Little { b'l' } else { b'B' };
+        let body = to_bytes(context, body).unwrap();
+        let length = u32::try_from(body.len()).unwrap();
+        let header: Header = (order, kind, 1, VERSION, length, 77, fields);
+        let mut message = to_bytes(context, &header).unwrap().to_vec();
+        message.resize(message.len().next_multiple_of(8), 0);
+        message.extend_from_slice(&body);
+        message
+    }
+
+    fn value<T: Type + Serialize>(endian: Endian, serial: u32, value: &T) -> Vec<u8> {
+        let signature = Field::Signature("v".to_owned());
+        let fields = vec![
+            (REPLY_SERIAL, Field::Number(serial)),
+            (SIGNATURE, signature),
+        ];
+        message(endian, METHOD_RETURN, fields, &as_variant::Serialize(value))
+    }
+
+    fn refusal(serial: u32, name: &str) -> Vec<u8> {
+        let fields = vec![
+            (ERROR_NAME, Field::Text(name.to_owned())),
+            (REPLY_SERIAL, Field::Number(serial)),
+            (SIGNATURE, Field::Signature("s".to_owned())),
+        ];
+        message(Endian::Little, ERROR, fields, &"it says no".to_owned())
+    }
+
+    fn signal() -> Vec<u8> {
+        let fields = vec![
+            (PATH, Field::Path("/org/freedesktop/systemd1".to_owned())),
+            (MEMBER, Field::Text("UnitNew".to_owned())),
+            (SIGNATURE, Field::Signature("s".to_owned())),
+        ];
+        message(Endian::Little, 4, fields, &"x".repeat(3000))
+    }
+
+    /// A root of its own with the folder of PID 1's socket.
+    fn root(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("kt-{}-{name}", std::process::id()));
+        fs::create_dir_all(root.join("run/systemd")).unwrap();
+        root
+    }
+
+    /// What comes of asking a PID 1 that does this with the connection, and whether it came in time.
+    fn ask_one(
+        name: &str,
+        pid_1: impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static,
+    ) -> Result<Vec<Answer>, Trouble> {
+        let root = root(name);
+        let listener = UnixListener::bind(root.join("run/systemd/private")).unwrap();
+        let (done, end) = mpsc::channel::<()>();
+        let server = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            // It may fail, where nobody reads any more.
+            let _ = pid_1(&mut stream);
+            // What is not closed before stays open.
+            let _ = end.recv();
+        });
+        let start = Instant::now();
+        let answers = ask(&root, &[STATE, STATE], SHORT);
+        assert!(start.elapsed() < SOON, "{name} took {:?}", start.elapsed());
+        drop(done);
+        server.join().unwrap();
+        fs::remove_dir_all(root).unwrap();
+        answers
+    }
+
+    /// An answer as it comes from PID 1.
+    pub(in crate::unit) fn answer<T: Type + Serialize>(of: &T) -> Answer {
+        let bytes = value(Endian::Little, 1, of);
+        Message::take(&bytes)
+            .unwrap()
+            .unwrap()
+            .0
+            .answer()
+            .unwrap()
+            .unwrap()
+            .1
+    }
+
+    /// The answer for a property that this systemd does not know.
+    pub(in crate::unit) fn unknown() -> Answer {
+        let bytes = refusal(1, "org.freedesktop.DBus.Error.UnknownProperty");
+        Message::take(&bytes)
+            .unwrap()
+            .unwrap()
+            .0
+            .answer()
+            .unwrap()
+            .unwrap()
+            .1
+    }
+
+    /// Reads up to the end of the authentication and accepts it.
+    fn accept(stream: &mut UnixStream) -> io::Result<()> {
+        let mut line = [0; 128];
+        let length = stream.read(&mut line)?;
+        assert!(
+            line.starts_with(b"\0AUTH EXTERNAL "),
+            "{}",
+            line.escape_ascii()
+        );
+        assert!(line[..length].ends_with(b"\r\nBEGIN\r\n"));
+        stream.write_all(b"OK 0123456789abcdef0123456789abcdef\r\n")
+    }
+
+    /// The same, and then sends this.
+    fn send(bytes: Vec<u8>) -> impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static {
+        move |stream| {
+            accept(stream)?;
+            stream.write_all(&bytes)
+        }
+    }
+
+    /// The same, and closes the connection.
+    fn send_and_close(
+        bytes: Vec<u8>,
+    ) -> impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static {
+        move |stream| {
+            send(bytes)(stream)?;
+            stream.shutdown(std::net::Shutdown::Both)
+        }
+    }
+
+    fn states(answers: &[Answer]) -> Vec<String> {
+        answers
+            .iter()
+            .map(|answer| answer.read().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn understands_answers_in_any_order_form_and_piece() {
+        let [loaded, masked] = ["loaded", "masked"].map(String::from);
+        for endian in [Endian::Little, Endian::Big] {
+            let answers = [value(endian, 2, &masked), value(endian, 1, &loaded)].concat();
+            let answers = ask_one("order", send(answers)).unwrap();
+            assert_eq!(states(&answers), ["loaded", "masked"]);
+        }
+        let mixed = [
+            signal(),
+            value(Endian::Little, 1, &loaded),
+            // To nothing that was asked, and once more.
+            value(Endian::Little, 0, &masked),
+            value(Endian::Little, 3, &masked),
+            value(Endian::Little, 1, &masked),
+            signal(),
+            value(Endian::Big, 2, &masked),
+        ];
+        let bytes = mixed.concat();
+        let answers = ask_one("pieces", move |stream| {
+            accept(stream)?;
+            bytes
+                .chunks(7)
+                .try_for_each(|piece| stream.write_all(piece))
+        });
+        assert_eq!(states(&answers.unwrap()), ["loaded", "masked"]);
+        let bytes = [
+            value(Endian::Little, 1, &loaded),
+            value(Endian::Little, 2, &masked),
+        ]
+        .concat();
+        let answers = ask_one("bytes", move |stream| {
+            accept(stream)?;
+            bytes.chunks(1).try_for_each(|byte| stream.write_all(byte))
+        });
+        assert_eq!(states(&answers.unwrap()), ["loaded", "masked"]);
+    }
+
+    #[test]
+    fn tells_a_refusal_from_an_unknown_property_and_another_type() {
+        const UNKNOWN: &str = "org.freedesktop.DBus.Error.UnknownProperty";
+        let denied = "org.freedesktop.DBus.Error.AccessDenied";
+        let bytes = [refusal(1, denied), refusal(2, UNKNOWN)].concat();
+        let answers = ask_one("refused", send(bytes)).unwrap();
+        let read = answers[0].read_if_known::<String>();
+        assert!(
+            matches!(read, Err(Trouble::Refused { name, text }) if name == denied && text == "it says no")
+        );
+        assert_eq!(answers[1].read_if_known::<String>().unwrap(), None);
+        assert!(matches!(
+            answers[1].read::<String>(),
+            Err(Trouble::Refused { .. })
+        ));
+
+        let bytes = [
+            value(Endian::Little, 1, &7_u32),
+            value(Endian::Little, 2, &vec!["a"]),
+        ]
+        .concat();
+        let answers = ask_one("type", send(bytes)).unwrap();
+        assert!(matches!(
+            answers[0].read::<String>(),
+            Err(Trouble::Garbled(_))
+        ));
+        assert!(matches!(answers[0].read::<u64>(), Err(Trouble::Garbled(_))));
+        assert!(matches!(
+            answers[1].read::<Vec<u32>>(),
+            Err(Trouble::Garbled(_))
+        ));
+        assert_eq!(answers[1].read::<Vec<String>>().unwrap(), ["a"]);
+    }
+
+    #[test]
+    fn ends_in_time_whatever_pid_1_does() {
+        use io::ErrorKind::{PermissionDenied, TimedOut, UnexpectedEof};
+        type Serve = Box<dyn FnOnce(&mut UnixStream) -> io::Result<()> + Send>;
+        let loaded = value(Endian::Little, 1, &"loaded".to_owned());
+        let half = loaded[..loaded.len() - 3].to_vec();
+        let silent: [(&str, Serve, io::ErrorKind); 11] = [
+            ("says nothing", Box::new(|_| Ok(())), TimedOut),
+            ("accepts and says nothing", Box::new(accept), TimedOut),
+            (
+                "half a line",
+                Box::new(|stream| stream.write_all(b"OK 01")),
+                TimedOut,
+            ),
+            (
+                "rejects",
+                Box::new(|stream| stream.write_all(b"REJECTED EXTERNAL\r\n")),
+                PermissionDenied,
+            ),
+            (
+                "closes at once",
+                Box::new(|stream| stream.shutdown(std::net::Shutdown::Both)),
+                UnexpectedEof,
+            ),
+            (
+                "closes then",
+                Box::new(send_and_close(Vec::new())),
+                UnexpectedEof,
+            ),
+            ("cut short", Box::new(send(half.clone())), TimedOut),
+            (
+                "cut short and closed",
+                Box::new(send_and_close(half)),
+                UnexpectedEof,
+            ),
+            (
+                "signals without end",
+                Box::new(|stream| {
+                    accept(stream)?;
+                    loop {
+                        stream.write_all(&signal())?;
+                    }
+                }),
+                TimedOut,
+            ),
+            ("one of two", Box::new(send(loaded.clone())), TimedOut),
+            (
+                "a byte now and then",
+                Box::new(move |stream| {
+                    accept(stream)?;
+                    for byte in loaded.chunks(1) {
+                        stream.write_all(byte)?;
+                        thread::sleep(SHORT / 10);
+                    }
+                    Ok(())
+                }),
+                TimedOut,
+            ),
+        ];
+        for (name, pid_1, expected) in silent {
+            match ask_one(&name.replace(' ', "-"), pid_1) {
+                // A connection that is closed while something is unread is reset.
+                Err(Trouble::NoAnswer(error)) => assert!(
+                    error.kind() == expected
+                        || expected == UnexpectedEof
+                            && matches!(
+                                error.kind(),
+                                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+                            ),
+                    "{name}: {error}"
+                ),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn understands_nothing_but_d_bus() {
+        let loaded = value(Endian::Little, 1, &"loaded".to_owned());
+        let changed = |at: usize, byte: u8| {
+            let mut changed = loaded.clone();
+            changed[at] = byte;
+            changed
+        };
+        let field = |code, field| {
+            message(
+                Endian::Little,
+                METHOD_RETURN,
+                vec![(code, field)],
+                &"x".to_owned(),
+            )
+        };
+        let garbled = [
+            ("text", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+            ("version", changed(3, 2)),
+            ("long-body", changed(6, 0xff)),
+            ("long-fields", changed(15, 0xff)),
+            ("fields", changed(17, 0xff)),
+            (
+                "no-serial",
+                field(SIGNATURE, Field::Signature("v".to_owned())),
+            ),
+            (
+                "serial-of-text",
+                field(REPLY_SERIAL, Field::Text("1".to_owned())),
+            ),
+            ("no-value", field(REPLY_SERIAL, Field::Number(1))),
+            (
+                "many",
+                value(Endian::Little, 1, &"x".repeat(3000)).repeat(400),
+            ),
+        ];
+        for (name, bytes) in garbled {
+            let answers = ask_one(name, send(bytes));
+            assert!(
+                matches!(answers, Err(Trouble::Garbled(_))),
+                "{name}: {answers:?}"
+            );
+        }
+        let line = ask_one("line", |stream| stream.write_all(&[b'x'; LINE_LIMIT + 1]));
+        assert!(matches!(line, Err(Trouble::Garbled(_))), "{line:?}");
+    }
+
+    #[test]
+    fn ends_in_time_where_nobody_listens() {
+        let missing = root("missing");
+        assert!(matches!(
+            ask(&missing, &[STATE], SHORT),
+            Err(Trouble::NoSystemd)
+        ));
+        assert!(matches!(
+            ask(&missing.join("nowhere"), &[STATE], SHORT),
+            Err(Trouble::NoSystemd)
+        ));
+        let path = missing.join("run/systemd/private");
+        fs::write(&path, "").unwrap();
+        let refused = ask(&missing, &[STATE], SHORT).unwrap_err();
+        assert!(
+            matches!(refused, Trouble::NoAnswer(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+        );
+        fs::remove_file(&path).unwrap();
+
+        // As many as may wait to be accepted, and one more.
+        let stream = || {
+            socket_with(
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+                SocketFlags::NONBLOCK,
+                None,
+            )
+        };
+        let address = SocketAddrUnix::new(&path).unwrap();
+        let listener = stream().unwrap();
+        bind(&listener, &address).unwrap();
+        listen(&listener, 1).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let socket = stream().unwrap();
+            let full = connect(&socket, &address).is_err();
+            waiting.push(socket);
+            if full {
+                break;
+            }
+        }
+        let start = Instant::now();
+        let full = ask(&missing, &[STATE], SHORT).unwrap_err();
+        assert!(
+            matches!(full, Trouble::NoAnswer(error) if error.kind() == io::ErrorKind::TimedOut)
+        );
+        assert!(start.elapsed() >= SHORT && start.elapsed() < SOON);
+        fs::remove_dir_all(missing).unwrap();
+    }
 }

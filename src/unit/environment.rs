@@ -61,7 +61,7 @@ impl Sources {
                 Err((path, error)) => return Err(Trouble::EnvironmentFile { path, error }),
             }
         }
-        environment.retain(|name, value| is_name(name.as_bytes()) && is_value(value.as_bytes()));
+        environment.retain(|name, _| is_name(name.as_bytes()));
         for unset in &self.unset {
             match pair(unset.as_bytes()) {
                 None => drop(environment.remove(OsStr::new(unset))),
@@ -205,7 +205,7 @@ impl Reader<'_> {
                 b'#' | b';' => self.comment(comments_continue)?,
                 byte if is_white(byte) => {}
                 first => {
-                    if let Some(name) = self.name(first)? {
+                    if let Some(name) = self.name(first) {
                         return Some((OsString::from_vec(name), OsString::from_vec(self.value())));
                     }
                 }
@@ -224,17 +224,17 @@ impl Reader<'_> {
         }
     }
 
-    /// The name up to the `=`, of which the line may have none; none at the end of the file.
-    fn name(&mut self, first: u8) -> Option<Option<Vec<u8>>> {
+    /// The name up to the `=`; none where the line has none.
+    fn name(&mut self, first: u8) -> Option<Vec<u8>> {
         let mut name = vec![first];
         loop {
             match self.next()? {
                 b'=' => {
                     let end = name.iter().rposition(|byte| !is_white(*byte));
                     name.truncate(end.map_or(0, |end| end + 1));
-                    return Some(Some(name));
+                    return Some(name);
                 }
-                byte if is_newline(byte) => return Some(None),
+                byte if is_newline(byte) => return None,
                 byte => name.push(byte),
             }
         }
@@ -250,30 +250,24 @@ impl Reader<'_> {
         while let Some(byte) = self.next() {
             match byte {
                 _ if is_newline(byte) => break,
-                b'\'' | b'"' if !plain => {
-                    if byte == b'"' {
-                        self.double_quoted(&mut value)
-                    } else {
-                        self.single_quoted(&mut value)
+                b'"' if !plain => self.double_quoted(&mut value),
+                b'\'' if !plain => self.single_quoted(&mut value),
+                _ if is_white(byte) => {
+                    if plain {
+                        value.push(byte);
                     }
-                    kept = value.len();
+                    continue;
                 }
                 b'\\' => {
                     plain = true;
                     value.extend(self.next().filter(|byte| !is_newline(*byte)));
-                    kept = value.len();
-                }
-                _ if is_white(byte) => {
-                    if plain {
-                        value.push(byte)
-                    }
                 }
                 _ => {
                     plain = true;
                     value.push(byte);
-                    kept = value.len();
                 }
             }
+            kept = value.len();
         }
         value.truncate(kept);
         value
@@ -323,9 +317,170 @@ fn is_name(name: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// Whether systemd takes this for the value of a variable: text without control characters but for tabs and newlines.
-fn is_value(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|byte| !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n'))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_files_as_systemd_does() {
+        let cases: [(&str, &[(&str, &str)]); 35] = [
+            ("A=b", &[("A", "b")]),
+            ("A=b c\n", &[("A", "b c")]),
+            ("A=\"b c\"\n", &[("A", "b c")]),
+            ("A='b \"c\"'\n", &[("A", "b \"c\"")]),
+            ("A='b \\' c", &[("A", "b \\c")]),
+            ("A=b\\\nc", &[("A", "bc")]),
+            ("A=b\\ c\\", &[("A", "b c")]),
+            (" A\t= b \t\n", &[("A", "b")]),
+            ("A=b\\  \n", &[("A", "b ")]),
+            ("A=b \\\n \n", &[("A", "b ")]),
+            ("A=", &[("A", "")]),
+            ("A=\nB=c", &[("A", ""), ("B", "c")]),
+            ("A=x\nA=y", &[("A", "x"), ("A", "y")]),
+            ("A=b\r\nB=c\r\n", &[("A", "b"), ("B", "c")]),
+            ("A=\"b\\\n c\nd\"\nB=e", &[("A", "b c\nd"), ("B", "e")]),
+            (r#"A="\"\\\`\$\x""#, &[("A", r#""\`$\x"#)]),
+            (r#"A=\"b\""#, &[("A", r#""b""#)]),
+            ("A=b\"c\" 'd'", &[("A", "b\"c\" 'd'")]),
+            ("A=\"b\" 'c'd \"e\"", &[("A", "bcd \"e\"")]),
+            ("A=\"b\nB=c", &[("A", "b\nB=c")]),
+            ("A='b\nB=c\n", &[("A", "b\nB=c\n")]),
+            ("A=\"b\\", &[("A", "b")]),
+            ("A=b#c # d", &[("A", "b#c # d")]),
+            ("A=b=c", &[("A", "b=c")]),
+            ("=b", &[]),
+            ("=b=c", &[("=b", "c")]),
+            ("#A=b", &[]),
+            (" ;A=b\nB=c", &[("B", "c")]),
+            ("A", &[]),
+            ("A\nB=c", &[("B", "c")]),
+            ("export A=b", &[("export A", "b")]),
+            ("A B =c", &[("A B", "c")]),
+            ("\u{feff}A=b", &[("\u{feff}A", "b")]),
+            ("", &[]),
+            ("\n\r \t", &[]),
+        ];
+        for (content, expected) in cases {
+            for continues in [true, false] {
+                let read = parse(content.as_bytes(), continues).unwrap();
+                let read: Vec<_> = (read.iter())
+                    .map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap()))
+                    .collect();
+                assert_eq!(read, expected, "{content:?}");
+            }
+        }
+        let comment = b"# x \\\nA=b\nB=c";
+        assert_eq!(parse(comment, true).unwrap().len(), 1);
+        assert_eq!(parse(comment, false).unwrap().len(), 2);
+        for content in [&b"A=\xff"[..], b"\xff=b", b"A=b\0"] {
+            assert_eq!(
+                parse(content, false).unwrap_err().kind(),
+                io::ErrorKind::InvalidData
+            );
+        }
+    }
+
+    /// A root with these files.
+    fn root(name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let root =
+            std::env::temp_dir().join(format!("kt-environment-{}-{name}", std::process::id()));
+        for (path, content) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn lets_each_source_override_those_before() {
+        let root = root(
+            "order",
+            &[
+                ("f", "D=file\nE=file\nF=file\n1=x\na b=x\n"),
+                ("proc/1/environ", "B=1\0C=1\0D=1\0X=1\0"),
+            ],
+        );
+        let sources = Sources {
+            manager: texts(&["A=manager", "B=manager", "G=manager"]),
+            pass: texts(&["B", "C", "NOSUCH"]),
+            set: texts(&["C=unit", "D=unit", "H=a=b"]),
+            files: vec![("/nowhere".into(), true), ("/f".into(), false)],
+            unset: texts(&["E", "F=other", "G=manager", "NOSUCH"]),
+            comments_continue: false,
+        };
+        let environment: Vec<_> = (sources.environment(&root).unwrap().into_iter())
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
+        assert_eq!(
+            environment,
+            ["A=manager", "B=1", "C=unit", "D=file", "F=file", "H=a=b"]
+        );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn names_the_file_that_cannot_be_read() {
+        let long = "A=b\n".repeat((1 << 18) + 1);
+        let root = root(
+            "missing",
+            &[("long", &long), ("nul", "\0"), ("d/x.env", "A=b")],
+        );
+        for (pattern, may_be_missing, fails) in [
+            ("/nowhere", false, true),
+            ("/nowhere", true, false),
+            ("/nowhere/*", false, true),
+            ("/nowhere/*", true, false),
+            ("/nul", false, true),
+            ("/nul", true, false),
+            ("/d", false, true),
+            ("/d", true, false),
+            // systemd reads it, so it is never passed over.
+            ("/long", true, true),
+            ("/d/*.env", false, false),
+        ] {
+            let sources = Sources {
+                files: vec![(pattern.into(), may_be_missing)],
+                ..Sources::default()
+            };
+            match sources.environment(&root) {
+                Ok(_) => assert!(!fails, "{pattern}"),
+                Err(Trouble::EnvironmentFile { path, .. }) => {
+                    assert!(fails && path == Path::new(pattern), "{pattern}");
+                }
+                Err(other) => panic!("{pattern}: {other}"),
+            }
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn finds_files_as_glob_does() {
+        let root = root(
+            "glob",
+            &[
+                "e/b.env", "e/a.env", "e/.h.env", "e/c.conf", "f/a.env", "e/{x,y}", "e/*",
+            ]
+            .map(|path| (path, "")),
+        );
+        for (pattern, expected) in [
+            ("/e/*.env", &["/e/a.env", "/e/b.env"][..]),
+            ("/?/[ab].env", &["/e/a.env", "/e/b.env", "/f/a.env"]),
+            ("/*/a.env", &["/e/a.env", "/f/a.env"]),
+            ("/e/.*.env", &["/e/.h.env"]),
+            ("/e*/{x,y}", &["/e/{x,y}"]),
+            ("/e/\\*", &["/e/*"]),
+            ("/e/a.env/*", &[]),
+            ("/nowhere", &["/nowhere"]),
+            ("/n*", &[]),
+        ] {
+            let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(named(&root, Path::new(pattern)), expected, "{pattern}");
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
 }

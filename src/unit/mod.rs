@@ -6,10 +6,10 @@ pub mod environment;
 pub mod words;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use zbus::Type;
@@ -53,6 +53,9 @@ pub struct Start {
     pub commands: Vec<Exec>,
     /// When systemd starts the unit again.
     pub restart: Restart,
+    /// Variables in the commands that the unit's own processes, and so the check, do not see, as `UnsetEnvironment=` takes
+    /// them away only when the commands are complete.
+    pub hidden: Environment,
 }
 
 /// When systemd starts a unit again that has failed.
@@ -94,7 +97,7 @@ pub struct Unit {
     pub start: Start,
     /// The commands of `ExecStartPre=`.
     pub exec_start_pre: Vec<Exec>,
-    /// The environment of all its commands.
+    /// The environment that variables in its commands are replaced from.
     pub environment: Environment,
     /// Their working directory.
     pub working_directory: PathBuf,
@@ -199,7 +202,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
 /// What is asked of every unit.
-const START: [(&str, &str); 9] = [
+const START: [(&str, &str); 11] = [
     (UNIT, "LoadState"),
     (UNIT, "LoadError"),
     (SERVICE, "ExecStartEx"),
@@ -210,6 +213,8 @@ const START: [(&str, &str); 9] = [
     (SERVICE, "RestartUSec"),
     (UNIT, "StartLimitIntervalUSec"),
     (UNIT, "StartLimitBurst"),
+    (SERVICE, "UnsetEnvironment"),
+    (MANAGER, "Version"),
 ];
 
 /// What is asked of a unit in which the program does not run itself.
@@ -219,26 +224,33 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     (SERVICE, "PassEnvironment"),
     (SERVICE, "Environment"),
     (SERVICE, "EnvironmentFiles"),
-    (SERVICE, "UnsetEnvironment"),
     (SERVICE, "WorkingDirectory"),
     (SERVICE, "RootDirectory"),
     (SERVICE, "RootImage"),
     (SERVICE, "User"),
+    (MANAGER, "Environment"),
 ];
 
-/// What systemd is about to execute for a unit.
+/// How long an answer may take where nobody waits to be started. A unit that is not active is loaded from its files for each
+/// property.
+const LIMIT_BY_HAND: Duration = Duration::from_secs(5);
+
+/// What systemd is about to execute for the unit that this process belongs to.
 ///
 /// # Errors
 ///
 /// When PID 1 does not say, or the unit is none that can be started.
 pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
-    let object = object(&full_name(unit)?);
-    let properties = START.map(|(interface, name)| Property {
-        object: &object,
-        interface,
-        name,
-    });
-    start(&bus::ask(root, &properties, bus::LIMIT)?)
+    let deadline = Instant::now() + bus::LIMIT;
+    let name = full_name(unit)?;
+    let (mut start, unset) = start(&ask(root, &name, &START, bus::LIMIT)?)?;
+    // Few units have that setting: another question then.
+    if !unset.names.is_empty() && unset.is_late {
+        let left = deadline.saturating_duration_since(Instant::now());
+        start.hidden = load_within(root, name, left)?.environment;
+        start.hidden.retain(|name, _| unset.takes(name));
+    }
+    Ok(start)
 }
 
 /// The unit as a process of it would find itself.
@@ -247,49 +259,40 @@ pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
 ///
 /// As for [`exec_start`], or when a file of its environment that has to be there cannot be read.
 pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, Trouble> {
-    let name = full_name(unit)?;
-    let object = object(&name);
-    let of_unit = START.iter().chain(&ENVIRONMENT);
-    let mut properties: Vec<_> = of_unit
-        .map(|&(interface, name)| Property {
-            object: &object,
-            interface,
-            name,
-        })
-        .collect();
-    properties.extend(["Environment", "Version"].map(|name| Property {
-        object: "/org/freedesktop/systemd1",
-        interface: MANAGER,
-        name,
-    }));
-    let answers = bus::ask(root, &properties, bus::LIMIT)?;
-    let (of_start, rest) = answers.split_at(START.len());
-    let start = start(of_start)?;
+    load_within(root, full_name(unit)?, LIMIT_BY_HAND)
+}
+
+fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Trouble> {
+    let properties = [&START[..], &ENVIRONMENT].concat();
+    let answers = ask(root, &name, &properties, limit)?;
+    let (of_start, of_environment) = answers.split_at(START.len());
+    let (start, unset) = start(of_start)?;
     let [
         pre_ex,
         pre,
         pass,
         set,
         files,
-        unset,
         directory,
         own_root,
         image,
         user,
         manager,
-        version,
-    ] = rest
+    ] = of_environment
     else {
-        return Err(Trouble::NoCommand);
+        unreachable!("each property has an answer");
     };
-    let version: String = or_default(version)?;
     let sources = Sources {
         manager: or_default(manager)?,
         pass: or_default(pass)?,
         set: or_default(set)?,
         files: or_default(files)?,
-        unset: or_default(unset)?,
-        comments_continue: number(&version).is_some_and(|version| version < 254),
+        comments_continue: unset.version < 254,
+        unset: if unset.is_late {
+            Vec::new()
+        } else {
+            unset.names
+        },
     };
     let own_root: (String, String) = (or_default(own_root)?, or_default(image)?);
     let user: String = or_default(user)?;
@@ -304,8 +307,30 @@ pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, Trouble> {
     })
 }
 
+/// Asks for properties of the unit and of systemd itself.
+fn ask(
+    root: &Path,
+    unit: &str,
+    properties: &[(&str, &str)],
+    limit: Duration,
+) -> Result<Vec<Answer>, Trouble> {
+    let object = object(unit);
+    let properties: Vec<_> = (properties.iter())
+        .map(|&(interface, name)| Property {
+            object: if interface == MANAGER {
+                "/org/freedesktop/systemd1"
+            } else {
+                &object
+            },
+            interface,
+            name,
+        })
+        .collect();
+    bus::ask(root, &properties, limit)
+}
+
 /// Reads the answers to [`START`].
-fn start(answers: &[Answer]) -> Result<Start, Trouble> {
+fn start(answers: &[Answer]) -> Result<(Start, Unset), Trouble> {
     let [
         state,
         error,
@@ -316,9 +341,11 @@ fn start(answers: &[Answer]) -> Result<Start, Trouble> {
         pause,
         interval,
         burst,
+        unset,
+        version,
     ] = answers
     else {
-        return Err(Trouble::NoCommand);
+        unreachable!("each property has an answer");
     };
     match state.read::<String>()?.as_str() {
         "loaded" | "merged" => {}
@@ -338,7 +365,7 @@ fn start(answers: &[Answer]) -> Result<Start, Trouble> {
         return Err(Trouble::NoCommand);
     }
     let (prevented, _): (Vec<i32>, Vec<i32>) = or_default(prevented)?;
-    Ok(Start {
+    let start = Start {
         commands,
         restart: Restart {
             policy: or_default(policy)?,
@@ -347,7 +374,36 @@ fn start(answers: &[Answer]) -> Result<Start, Trouble> {
             interval: interval.read_if_known()?.map(Duration::from_micros),
             burst: or_default(burst)?,
         },
-    })
+        hidden: Environment::new(),
+    };
+    let version = number(&or_default::<String>(version)?);
+    Ok((
+        start,
+        Unset {
+            names: or_default(unset)?,
+            version,
+            is_late: version >= 262,
+        },
+    ))
+}
+
+/// `UnsetEnvironment=`, and what depends on the version of systemd.
+struct Unset {
+    names: Vec<String>,
+    /// The version, such as 252.
+    version: u32,
+    /// Whether variables are taken away after those in commands are replaced, not before. Source: systemd's pull request
+    /// 43471; 257 does not yet.
+    is_late: bool,
+}
+
+impl Unset {
+    /// Whether the setting may take a variable of this name.
+    fn takes(&self, name: &OsStr) -> bool {
+        let names = (self.names.iter())
+            .map(|text| text.split_once('=').map_or(text.as_str(), |(name, _)| name));
+        names.into_iter().any(|unset| name == unset)
+    }
 }
 
 /// A property that is empty where this systemd does not know it.
@@ -415,10 +471,10 @@ fn working_directory(root: &Path, property: &str) -> PathBuf {
     path.to_owned()
 }
 
-/// The number at the beginning of a version such as `252.38-1~deb12u1`.
-fn number(version: &str) -> Option<u32> {
+/// The number at the beginning of a version such as `252.38-1~deb12u1`; 0 where there is none.
+fn number(version: &str) -> u32 {
     let end = version.find(|character: char| !character.is_ascii_digit());
-    version[..end.unwrap_or(version.len())].parse().ok()
+    version[..end.unwrap_or(version.len())].parse().unwrap_or(0)
 }
 
 /// The longest name of a unit. Source: `UNIT_NAME_MAX` in systemd's `src/basic/unit-name.h`.
@@ -452,7 +508,8 @@ fn full_name(unit: &OsStr) -> Result<String, Trouble> {
     } else {
         format!("{name}.service")
     };
-    if name.len() > NAME_LIMIT {
+    // A template stands for its instances, and cannot be started itself.
+    if name.len() > NAME_LIMIT || name.contains("@.") {
         return Err(Trouble::NotFound);
     }
     Ok(name)
@@ -467,8 +524,266 @@ fn object(name: &str) -> String {
         if byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit() {
             path.push(char::from(*byte));
         } else {
-            path.push_str(&format!("_{byte:02x}"));
+            let _ = write!(path, "_{byte:02x}");
         }
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bus::tests::{answer, unknown};
+    use super::*;
+
+    type Line<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
+
+    fn command_ex((program, argv, flags): Line<'_>) -> CommandEx {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        (
+            program.to_owned(),
+            texts(argv),
+            texts(flags),
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+        )
+    }
+
+    fn command((program, argv, _): Line<'_>) -> Command {
+        let (program, argv, ..) = command_ex((program, argv, &[]));
+        (program, argv, false, 1, 2, 3, 4, 5, 6, 7)
+    }
+
+    const KUBELET: Line<'_> = (
+        "/usr/bin/kubelet",
+        &["/usr/bin/kubelet", "--x=y z", "$A"],
+        &["no-env-expand"],
+    );
+    const PLAIN: Line<'_> = ("/bin/x", &["name", "$A", "${A}"], &["ignore-failure"]);
+
+    /// The answers for a unit that is loaded, with one of them replaced.
+    fn answers(at: usize, other: Answer) -> Vec<Answer> {
+        let texts = |text: &str| text.to_owned();
+        let mut answers = vec![
+            answer(&texts("loaded")),
+            answer(&(String::new(), String::new())),
+            answer(&vec![command_ex(KUBELET), command_ex(PLAIN)]),
+            answer(&vec![command(KUBELET), command(PLAIN)]),
+            answer(&texts("on-failure")),
+            answer(&(vec![78_i32], vec![9_i32])),
+            answer(&2_000_000_u64),
+            answer(&10_000_000_u64),
+            answer(&5_u32),
+            answer(&vec![texts("A"), texts("B=c=d")]),
+            answer(&texts("262-1")),
+        ];
+        answers[at] = other;
+        answers
+    }
+
+    #[test]
+    fn reads_what_is_started() {
+        let (read, unset) = start(&answers(0, answer(&"loaded".to_owned()))).unwrap();
+        assert!(unset.is_late && ["A", "B"].iter().all(|name| unset.takes(OsStr::new(name))));
+        assert!(
+            !["", "C", "B=c=d"]
+                .iter()
+                .any(|name| unset.takes(OsStr::new(name)))
+        );
+        let expands: Vec<_> = read
+            .commands
+            .iter()
+            .map(|command| command.expands)
+            .collect();
+        assert_eq!(expands, [false, true]);
+        let variable = |_: &OsStr| Some(OsString::from("b c"));
+        assert_eq!(
+            read.commands[0].words(variable),
+            ["/usr/bin/kubelet", "--x=y z", "$A"]
+        );
+        assert_eq!(
+            read.commands[1].words(variable),
+            ["/bin/x", "b", "c", "b c"]
+        );
+        assert_eq!(
+            read.restart,
+            Restart {
+                policy: "on-failure".to_owned(),
+                prevented: vec![78],
+                pause: Duration::from_secs(2),
+                interval: Some(Duration::from_secs(10)),
+                burst: 5,
+            }
+        );
+        // systemd before 243.
+        let (old, _) = start(&answers(2, unknown())).unwrap();
+        assert!(old.commands.iter().all(|command| command.expands));
+        assert_eq!(old.commands[0].argv, read.commands[0].argv);
+        // systemd before 230.
+        assert_eq!(
+            start(&answers(7, unknown())).unwrap().0.restart.interval,
+            None
+        );
+    }
+
+    fn refusal(answers: &[Answer]) -> Trouble {
+        start(answers).map(|(start, _)| start).unwrap_err()
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_unit() {
+        let said = |at, other| refusal(&answers(at, other)).to_string();
+        let state = |state: &str| said(0, answer(&state.to_owned()));
+        assert_eq!(state("not-found"), "the unit is not found");
+        assert_eq!(state("masked"), "the unit is masked");
+        assert_eq!(state("error"), "systemd cannot load the unit: error");
+        let no_commands = Vec::<CommandEx>::new();
+        assert_eq!(said(2, answer(&no_commands)), "the unit starts no program");
+        let mut no_service = answers(2, unknown());
+        no_service[3] = unknown();
+        assert!(matches!(start(&no_service), Err(Trouble::NoCommand)));
+        assert!(matches!(
+            start(&answers(2, answer(&1_u32))),
+            Err(Trouble::Garbled(_))
+        ));
+        let mut broken = answers(0, answer(&"bad-setting".to_owned()));
+        broken[1] = answer(&(
+            "name".to_owned(),
+            "Unit x has a bad unit file setting.".to_owned(),
+        ));
+        assert_eq!(
+            refusal(&broken).to_string(),
+            "systemd cannot load the unit: Unit x has a bad unit file setting."
+        );
+        let refused = Trouble::NoAnswer(io::Error::from_raw_os_error(13));
+        assert_eq!(
+            refused.to_string(),
+            "systemd does not answer: Permission denied"
+        );
+    }
+
+    #[test]
+    fn knows_when_systemd_gives_up() {
+        let restart = |policy: &str, pause, interval: Option<u64>, burst| Restart {
+            policy: policy.to_owned(),
+            prevented: vec![77],
+            pause: Duration::from_millis(pause),
+            interval: interval.map(Duration::from_secs),
+            burst,
+        };
+        for (restart, goes_on) in [
+            // kubeadm, one without StartLimitInterval=0, AKS, and systemd's defaults.
+            (restart("always", 10_000, Some(0), 5), true),
+            (restart("on-failure", 10_000, Some(10), 5), true),
+            (restart("always", 2_000, Some(10), 5), true),
+            (restart("always", 100, Some(10), 5), false),
+            (restart("always", 1_999, Some(10), 5), false),
+            (restart("always", 0, Some(10), 0), true),
+            (restart("no", 10_000, Some(0), 5), false),
+            (restart("on-abnormal", 10_000, Some(0), 5), false),
+            (restart("", 10_000, Some(0), 5), false),
+            (restart("always", 10_000, None, 5), false),
+        ] {
+            assert_eq!(restart.goes_on_after(78), goes_on, "{restart:?}");
+            assert!(!restart.goes_on_after(77), "{restart:?}");
+        }
+    }
+
+    #[test]
+    fn completes_names_and_makes_paths_of_them() {
+        for (unit, name, path) in [
+            ("kubelet", "kubelet.service", "kubelet_2eservice"),
+            (
+                "k8s-kubelet.service",
+                "k8s-kubelet.service",
+                "k8s_2dkubelet_2eservice",
+            ),
+            ("3.target", "3.target", "_33_2etarget"),
+            (
+                "a.b@c_d\\x2d",
+                "a.b@c_d\\x2d.service",
+                "a_2eb_40c_5fd_5cx2d_2eservice",
+            ),
+        ] {
+            let full = full_name(OsStr::new(unit)).unwrap();
+            assert_eq!(full, name);
+            assert_eq!(
+                object(&full),
+                format!("/org/freedesktop/systemd1/unit/{path}")
+            );
+        }
+        for unit in ["", "a b", "/x", "a/b.service", "é", "a@", &"x".repeat(248)] {
+            assert!(
+                matches!(full_name(OsStr::new(unit)), Err(Trouble::NotFound)),
+                "{unit}"
+            );
+        }
+        assert!(full_name(OsStr::new(&"x".repeat(247))).is_ok());
+    }
+
+    #[test]
+    fn reads_the_working_directory_and_the_version() {
+        let root = Path::new("/");
+        for (property, expected) in [
+            ("", "/"),
+            ("/etc", "/etc"),
+            ("/no/where", "/no/where"),
+            ("!/no/where", "/"),
+            ("!/etc", "/etc"),
+            ("~", "/root"),
+        ] {
+            assert_eq!(
+                working_directory(root, property),
+                Path::new(expected),
+                "{property}"
+            );
+        }
+        assert_eq!(number("252.38-1~deb12u1"), 252);
+        assert_eq!(number("262"), 262);
+        assert_eq!(number("v262"), 0);
+    }
+
+    #[test]
+    fn finds_the_options_of_the_check() {
+        let exec = |line: Line<'_>| {
+            let (program, argv, flags, ..) = command_ex(line);
+            Exec {
+                program: program.into(),
+                argv: argv.into_iter().map(OsString::from).collect(),
+                expands: flags.is_empty(),
+            }
+        };
+        let unit = |checks: &[Line<'_>]| Unit {
+            name: "kubelet.service".to_owned(),
+            start: start(&answers(0, answer(&"loaded".to_owned()))).unwrap().0,
+            exec_start_pre: checks.iter().copied().map(exec).collect(),
+            environment: [("ARGS".into(), "--warn 'a b'".into())].into(),
+            working_directory: PathBuf::from("/"),
+            has_own_root: false,
+            user: None,
+        };
+        let check: Line<'_> = (
+            "/usr/bin/kubelet-tunables",
+            &[
+                "/usr/bin/kubelet-tunables",
+                "--unit",
+                "kubelet.service",
+                "$ARGS",
+                "$UNSET",
+            ],
+            &[],
+        );
+        let other: Line<'_> = (
+            "/sbin/sysctl",
+            &["sysctl", "/usr/bin/kubelet-tunables"],
+            &[],
+        );
+        let options = unit(&[other, check]).options().unwrap();
+        assert_eq!(options, ["--unit", "kubelet.service", "--warn", "a b"]);
+        assert_eq!(unit(&[other]).options(), None);
+    }
 }

@@ -207,4 +207,62 @@ mod tests {
             assert_eq!(expand(&words(line), variable), *expected, "{line:?}");
         }
     }
+    #[test]
+    fn finds_where_kubelet_begins() {
+        let begins = |line: &str, executable: &[&str]| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let found = kubelet(&words, |path| {
+                executable.iter().any(|it| path == Path::new(it))
+            });
+            found.map(|words| words.join(OsStr::new(" ")))
+        };
+        let here: &[&str] = &[
+            "/k/kubelet",
+            "/bin/docker",
+            "/bin/sh",
+            "/bin/nice",
+            "/k/hyperkube",
+        ];
+        for (line, expected) in [
+            ("/k/kubelet --x", "/k/kubelet --x"),
+            ("kubelet --x", "kubelet --x"),
+            ("/elsewhere/kubelet", "/elsewhere/kubelet"),
+            ("/bin/kubenswrapper /k/kubelet --x", "/k/kubelet --x"),
+            (
+                "/bin/nice -n 5 /bin/env A=b /k/kubelet /k/kubelet",
+                "/k/kubelet /k/kubelet",
+            ),
+            ("/k/hyperkube kubelet --x", "kubelet --x"),
+            ("hyperkube kubelet", "kubelet"),
+            ("/bin/nice /k/hyperkube kubelet --x", "kubelet --x"),
+        ] {
+            assert_eq!(
+                begins(line, here).as_deref(),
+                Some(OsStr::new(expected)),
+                "{line}"
+            );
+        }
+        for line in [
+            "/bin/docker logs -f kubelet",
+            "/bin/docker run -v /k/kubelet:/k/kubelet x /k/kubelet --x",
+            "/bin/podman run x /k/kubelet",
+            "/bin/nice chroot /x /k/kubelet",
+            "/bin/nice /bin/docker exec x /k/kubelet",
+            "/bin/lxc-attach -n x /k/kubelet",
+            "/bin/sh -c exec /k/kubelet",
+            "/bin/wrapper /not/there/kubelet",
+            "/bin/wrapper k/kubelet",
+            "/bin/wrapper kubelet --x",
+            "/bin/wrapper hyperkube kubelet",
+            "/k/hyperkube apiserver kubelet",
+            "/k/hyperkube",
+            "/k/kubelet-wrapper --x",
+            "/bin/wrapper --kubelet=/k/kubelet",
+            "..",
+            "",
+        ] {
+            assert_eq!(begins(line, here), None, "{line}");
+        }
+        assert_eq!(kubelet(&[], |_| true), None);
+    }
 }
