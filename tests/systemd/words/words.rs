@@ -1,0 +1,528 @@
+//! Compares what this crate makes of units with what systemd makes of them.
+//!
+//! `lay ROOT SEED COUNT` writes units into a root, and what they need. As `dump`, it is their `ExecStart=`, and writes down
+//! what it gets. `inside UNIT` runs in their `ExecStartPre=`, as the check does, and `compare` when all of them have run.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use kubelet_tunables::unit::{self, Trouble};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+const RESULTS: &str = "/run/words";
+
+fn main() -> io::Result<()> {
+    if env::current_exe()?.file_name() == Some(OsStr::new("dump")) {
+        return dump();
+    }
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    match words[..] {
+        ["lay", root, seed, count] => lay(Path::new(root), number(seed), number(count)),
+        ["inside", unit] => inside(unit),
+        ["compare"] => compare(),
+        ["cost", unit, count] => cost(unit, number(count)),
+        ["ask", unit] => ask(unit),
+        _ => Err(io::Error::other(
+            "usage: words lay ROOT SEED COUNT | inside UNIT | compare | cost UNIT COUNT | ask UNIT",
+        )),
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().expect("a number")
+}
+
+/// Writes down words and environment of this process, each ended by a NUL.
+fn dump() -> io::Result<()> {
+    let groups = fs::read_to_string("/proc/self/cgroup")?;
+    let unit = groups.trim_end().rsplit('/').next().unwrap_or_default();
+    fs::copy("/proc/self/cmdline", format!("{RESULTS}/{unit}.words"))?;
+    fs::copy(
+        "/proc/self/environ",
+        format!("{RESULTS}/{unit}.environment"),
+    )?;
+    fs::write(
+        format!("{RESULTS}/{unit}.directory"),
+        env::current_dir()?.as_os_str().as_bytes(),
+    )
+}
+
+/// Writes down the words that the unit's program is going to get, from within the unit.
+fn inside(unit: &str) -> io::Result<()> {
+    let start = unit::exec_start(Path::new("/"), OsStr::new(unit)).map_err(io::Error::other)?;
+    let words = start.commands[0]
+        .words(|name| env::var_os(name).or_else(|| start.hidden.get(name).cloned()));
+    fs::write(format!("{RESULTS}/{unit}.inside"), ended(&words[1..]))
+}
+
+fn ended(words: &[OsString]) -> Vec<u8> {
+    words
+        .iter()
+        .flat_map(|word| [word.as_bytes(), b"\0"].concat())
+        .collect()
+}
+
+/// Prints what the question costs beside `systemctl show` of the same property: medians of COUNT runs in turn.
+///
+/// The time that passes depends on what else the machine does; the processor's, PID 1's included, hardly does.
+fn cost(unit: &str, count: u64) -> io::Result<()> {
+    let own = env::current_exe()?;
+    let show: (&OsStr, &[&str]) = (OsStr::new("systemctl"), &["show", "-p", "ExecStart", unit]);
+    let process: (&OsStr, &[&str]) = (own.as_os_str(), &["ask", unit]);
+    let mut costs = [const { (Vec::new(), Vec::new()) }; 3];
+    for _ in 0..count {
+        for (at, command) in [Some(show), Some(process), None].into_iter().enumerate() {
+            let (start, pid_1) = (Instant::now(), processor("1")?);
+            let used = if let Some((program, arguments)) = command {
+                let mut command = Command::new(program);
+                let child = command.args(arguments).stdout(Stdio::null()).spawn();
+                run(child?)?
+            } else {
+                let before = processor("thread-self")?;
+                ask(unit)?;
+                processor("thread-self")? - before
+            };
+            costs[at].0.push(start.elapsed().as_micros());
+            costs[at].1.push((used + processor("1")? - pid_1) / 1000);
+        }
+    }
+    for ((wall, used), what) in costs.iter_mut().zip([
+        "systemctl show -p ExecStart",
+        "the question, as a process",
+        "the question, in the check",
+    ]) {
+        wall.sort_unstable();
+        used.sort_unstable();
+        let (wall, used) = (wall[wall.len() / 2], used[used.len() / 2]);
+        println!("{what:28} {wall:6} us, {used:6} us of the processor");
+    }
+    Ok(())
+}
+
+/// Waits for the child's end, and returns how many nanoseconds of the processor it took.
+fn run(mut child: Child) -> io::Result<u64> {
+    let pid = Pid::from_child(&child);
+    waitid(
+        WaitId::Pid(pid),
+        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+    )?;
+    let used = processor(&child.id().to_string());
+    child.wait()?;
+    used
+}
+
+/// Nanoseconds of the processor that a process has taken.
+fn processor(process: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
+    let used = text
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
+    used.ok_or_else(|| io::Error::other(text))
+}
+
+/// Asks as the check does.
+fn ask(unit: &str) -> io::Result<()> {
+    unit::exec_start(Path::new("/"), OsStr::new(unit))
+        .map_err(io::Error::other)
+        .map(drop)
+}
+
+/// Compares what each unit got with what is said within it and by hand.
+fn compare() -> io::Result<()> {
+    let mut units: Vec<PathBuf> = fs::read_dir("/etc/words")?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension() == Some(OsStr::new("unit")))
+        .collect();
+    units.sort();
+    let (mut passed, mut failed, mut refused) = (0, 0, 0);
+    for path in units {
+        let name = format!("{}.service", path.file_stem().unwrap_or_default().display());
+        match disagreement(&name) {
+            Ok(started) => {
+                passed += 1;
+                refused += u32::from(!started);
+            }
+            Err(text) => {
+                failed += 1;
+                println!(
+                    "FAILED: {name}: {text}\n{}",
+                    fs::read(&path)?
+                        .escape_ascii()
+                        .to_string()
+                        .replace("\\n", "\n")
+                );
+            }
+        }
+    }
+    for (name, expected) in NAMES {
+        let said = match unit::load(Path::new("/"), OsStr::new(name)) {
+            Ok(unit) => unit.name,
+            Err(trouble) => trouble.to_string(),
+        };
+        if said == expected {
+            passed += 1;
+        } else {
+            failed += 1;
+            println!("FAILED: {name}: {said}, not {expected}");
+        }
+    }
+    println!(
+        "{passed} passed, {failed} failed ({refused} of them units that systemd does not start)"
+    );
+    Ok(())
+}
+
+/// What differs, if anything does; otherwise whether systemd started the unit.
+fn disagreement(name: &str) -> Result<bool, String> {
+    let result = |what: &str| fs::read(format!("{RESULTS}/{name}.{what}")).ok();
+    let by_hand = unit::load(Path::new("/"), OsStr::new(name));
+    let Some(words) = result("words") else {
+        return match by_hand {
+            Err(Trouble::EnvironmentFile { .. } | Trouble::Broken(_) | Trouble::NoCommand) => {
+                Ok(false)
+            }
+            other => Err(format!("it was not started, by hand: {other:?}")),
+        };
+    };
+    let by_hand = by_hand.map_err(|trouble| trouble.to_string())?;
+    let words: Vec<_> = words.split_inclusive(|&byte| byte == 0).skip(1).collect();
+    let words = words.concat();
+    let said = by_hand.start.commands[0].words(|name| by_hand.environment.get(name).cloned());
+    same("words by hand", &ended(&said[1..]), &words)?;
+    same(
+        "words inside",
+        &result("inside").unwrap_or_default(),
+        &words,
+    )?;
+    let mut said: BTreeMap<_, _> = (by_hand.environment.into_iter())
+        .map(|(name, value)| (name.into_vec(), value.into_vec()))
+        .collect();
+    let environment: BTreeMap<_, _> = result("environment")
+        .unwrap_or_default()
+        .split(|&byte| byte == 0)
+        .filter_map(|text| {
+            let at = text.iter().position(|&byte| byte == b'=')?;
+            Some((text[..at].to_vec(), text[at + 1..].to_vec()))
+        })
+        // What systemd makes up for each process: HOME with `WorkingDirectory=~`, USER from 257 on.
+        .filter(|(name, _)| match &name[..] {
+            b"INVOCATION_ID" | b"JOURNAL_STREAM" | b"SYSTEMD_EXEC_PID" => false,
+            b"HOME" | b"USER" => said.contains_key(name),
+            name => !name.starts_with(b"MEMORY_PRESSURE_"),
+        })
+        .collect();
+    // From systemd 262 on variables in commands are replaced from more than a process gets.
+    let text = fs::read_to_string(format!("/etc/systemd/system/{name}")).unwrap_or_default();
+    if text.contains("UnsetEnvironment=") {
+        said.retain(|name, _| environment.contains_key(name));
+    }
+    let shown = |variables: &BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<u8> {
+        let text = |(name, value): (&Vec<u8>, &Vec<u8>)| [name, &b"="[..], value, b"\0"].concat();
+        variables.iter().flat_map(text).collect()
+    };
+    same("environment by hand", &shown(&said), &shown(&environment))?;
+    same(
+        "directory by hand",
+        by_hand.working_directory.as_os_str().as_bytes(),
+        &result("directory").unwrap_or_default(),
+    )?;
+    Ok(true)
+}
+
+fn same(what: &str, said: &[u8], real: &[u8]) -> Result<(), String> {
+    if said == real {
+        return Ok(());
+    }
+    Err(format!(
+        "{what}:\n  said {}\n  real {}",
+        said.escape_ascii(),
+        real.escape_ascii()
+    ))
+}
+
+/// Names of units, and what is said by hand of each.
+const NAMES: [(&str, &str); 12] = [
+    ("shape-kubeadm", "shape-kubeadm.service"),
+    ("shape-kubeadm.service", "shape-kubeadm.service"),
+    ("alias", "alias.service"),
+    ("template@x", "template@x.service"),
+    ("nosuch", "the unit is not found"),
+    ("no such", "the unit is not found"),
+    ("template@", "the unit is not found"),
+    ("masked", "the unit is masked"),
+    (
+        "empty",
+        "systemd cannot load the unit: Unit empty.service has a bad unit file setting.",
+    ),
+    ("stops-only", "the unit starts no program"),
+    ("multi-user.target", "the unit starts no program"),
+    ("x.socket", "the unit is not found"),
+];
+
+/// Shapes of the field: the command's arguments, more settings, and the file that `EnvironmentFile=` may name.
+const SHAPES: [(&str, &str, &str, &[u8]); 34] = [
+    ("kubeadm", "$A $B $UNSET $C", "Environment=\"A=--bootstrap-kubeconfig=/b --kubeconfig=/k\"\nEnvironment=\"B=--config=/c\"\nEnvironmentFile=-FILE\nEnvironmentFile=-/nowhere\nRemainAfterExit=yes", b"C=\"--x --y=z\"\n"),
+    ("kubespray", "$A \\\n  $B \\\n  $UNSET", "EnvironmentFile=-FILE", b"A=\"--v=2 \\\n--config=/c \\\n --node-ip=192.0.2.2\"\n# comment\nB='x y'\n"),
+    ("kops", "\"$DAEMON_ARGS\"", "EnvironmentFile=FILE", b"DAEMON_ARGS=\"--config=/c --v=2\"\nHOME=\"/root\"\n"),
+    ("eks", "--config /c --x=y $A $B", "Environment='A=--node-ip=1 --v=2'\nEnvironment='B='", b""),
+    ("eks-no-newline", "$NODEADM_KUBELET_ARGS", "EnvironmentFile=FILE", b"NODEADM_KUBELET_ARGS=--v=2 --config=/c --hostname-override=x"),
+    ("aks", "--enable-server --node-labels=\"${LABELS}\" --v=2 $A $B", "EnvironmentFile=FILE", b"LABELS=a=b,c=d e\nA=--eviction-hard=memory.available<750Mi,nodefs.available<10% --x\nB=--config /c\n"),
+    ("openshift", "--config=/c --node-ip=${IP} --labels=${ROLES},x=${ID} --v=${LEVEL}", "Environment=LEVEL=2\nEnvironmentFile=-FILE", b"IP=192.0.2.2\nID=master\n"),
+    ("no-expansion", "$A ${A} $$", "Environment=A=b", b""),
+    ("argv0", "$A x", "Environment=\"A=b c\"", b""),
+    ("default-and-alternative", "${A:-d} ${A:+e} ${A} ${UNSET:-d}", "Environment=A=b", b""),
+    ("names", "$1 $A/x $A.b $ $é ${é} ${1} ${} ${A B} \"$A B\" $A$B x$A ${A}${B}", "Environment=A=b \"B=c d\" _x=1\n", b""),
+    ("dollars", "$$A $$$$ $$$A a$$b ${A}$$ $${A} \"$$\"", "Environment=A=b", b""),
+    ("braces", "${A ${A${B} ${A:${B}} }{ ${ A}", "Environment=A=b B=c", b""),
+    ("splitting", "$A $B $C $D", "EnvironmentFile=FILE", b"A='\"a b\" c'\nB=\"x\\\\\\\\ y 'z'\"\nC='a \\'\nD=\"  \"\n"),
+    ("open-quote", "$A $B", "EnvironmentFile=FILE", b"A='x \"y z'\nB=\"it's one\"\n"),
+    ("lines", "$A", "EnvironmentFile=FILE", b"A='x\ny\tz'\n"),
+    ("order", "$A $B", "EnvironmentFile=FILE\nEnvironment=A=unit B=unit", b"A=file\n"),
+    ("missing", "$A", "EnvironmentFile=/nowhere", b""),
+    ("missing-glob", "$A", "EnvironmentFile=/nowhere/*.env", b""),
+    ("missing-glob-dash", "$A", "EnvironmentFile=-/nowhere/*.env", b""),
+    ("glob", "$A $B $C $D", "EnvironmentFile=/etc/words/glob/*.env\nEnvironmentFile=-/etc/words/g[l]ob/?.hidden\nEnvironmentFile=/etc/words/g*/{x,y}", b""),
+    ("folder", "$A", "EnvironmentFile=-/etc/words", b""),
+    ("folder-must", "$A", "EnvironmentFile=/etc/words", b""),
+    ("not-utf8", "$A $B", "EnvironmentFile=-FILE", b"A=\xff\nB=c\n"),
+    ("not-utf8-must", "$A", "EnvironmentFile=FILE", b"A=\xff\n"),
+    ("nul", "$A $B", "EnvironmentFile=-FILE", b"A=b\nB=c\0\n"),
+    ("bom", "$A $B", "EnvironmentFile=FILE", b"\xef\xbb\xbfA=b\nB=c\n"),
+    ("crlf", "$A $B", "EnvironmentFile=FILE", b"A=b\r\nB=\"c\r\nd\"\r\n\r\n"),
+    ("export", "$A ${A}", "EnvironmentFile=FILE", b"export A=b\n A = c d  \n A2 =x\n1A=x\n=x\nA\n"),
+    ("comments", "$A $B $C", "EnvironmentFile=FILE", b"# x \\\nA=b\n; y\\\\\nB=c\n#\nC=d # e\n"),
+    ("unset", "$A $B $C ${A}", "Environment=A=1 B=2 C=3\nUnsetEnvironment=A B=2 C=4", b""),
+    ("pass", "$container $HOME $TERM x$PATH ${PATH}", "PassEnvironment=container HOME TERM NOSUCH", b""),
+    ("manager", "$MANAGER $DEFAULT ${PATH}", "Environment=DEFAULT=unit", b""),
+    ("directory", "$A", "WorkingDirectory=-/nowhere", b""),
+];
+
+/// Writes the units of the shapes, and as many random ones.
+fn lay(root: &Path, seed: u64, count: u64) -> io::Result<()> {
+    let place = Place {
+        units: root.join("etc/systemd/system"),
+        files: root.join("etc/words"),
+    };
+    fs::create_dir_all(place.files.join("glob"))?;
+    for (name, content) in [
+        ("b.env", "A=b\nB=b"),
+        ("a.env", "A=a\nC=\"a a\""),
+        (".x.env", "D=hidden"),
+        ("x.hidden", "D=h"),
+        ("{x,y}", "D=brace"),
+    ] {
+        fs::write(place.files.join("glob").join(name), content)?;
+    }
+    for (name, arguments, settings, file) in SHAPES {
+        let prefix = match name {
+            "no-expansion" => ":",
+            "argv0" => "@",
+            _ => "",
+        };
+        place.unit(&format!("shape-{name}"), prefix, arguments, settings, file)?;
+    }
+    for (name, content) in [
+        ("template@", "ExecStart=/bin/x %i"),
+        ("empty", "Type=simple"),
+        (
+            "stops-only",
+            "Type=oneshot\nRemainAfterExit=yes\nExecStop=/bin/x",
+        ),
+    ] {
+        let path = place.units.join(format!("{name}.service"));
+        fs::write(path, format!("[Service]\n{content}\n"))?;
+    }
+    symlink("/dev/null", place.units.join("masked.service"))?;
+    symlink("shape-kubeadm.service", place.units.join("alias.service"))?;
+    for number in 0..count {
+        let mut random = Random(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        random.next();
+        let prefix = random.one(&["", "", "", "", ":", "@", "-", "@:", "+"]);
+        // With `@` comes a name first; a command line that is left without one is not executed.
+        let name = if prefix.contains('@') { "name " } else { "" };
+        let arguments = format!("{name}{}", random.arguments());
+        let (settings, file) = (random.settings(), random.file());
+        place.unit(
+            &format!("random-{number:04}"),
+            prefix,
+            &arguments,
+            &settings,
+            &file,
+        )?;
+    }
+    Ok(())
+}
+
+struct Place {
+    units: PathBuf,
+    files: PathBuf,
+}
+
+impl Place {
+    fn unit(
+        &self,
+        name: &str,
+        prefix: &str,
+        arguments: &str,
+        settings: &str,
+        file: &[u8],
+    ) -> io::Result<()> {
+        let path = format!("/etc/words/{name}.env");
+        let settings = settings.replace("FILE", &path);
+        let text = format!(
+            "[Service]\nType=oneshot\n{settings}\nExecStartPre=-/usr/local/bin/words inside %n\nExecStart={prefix}/usr/local/bin/dump {arguments}\n"
+        );
+        fs::write(self.units.join(format!("{name}.service")), &text)?;
+        fs::write(self.files.join(format!("{name}.env")), file)?;
+        // Both together, to be shown where there is a difference.
+        let shown = [text.as_bytes(), b"--- file ---\n", file, b"\n"].concat();
+        fs::write(self.files.join(format!("{name}.unit")), shown)
+    }
+}
+
+/// Random numbers from a seed (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() >> 33).unwrap_or(0) % limit
+    }
+
+    fn one<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    fn text(&mut self, parts: &[&str], longest: usize) -> String {
+        (0..self.below(longest + 1))
+            .map(|_| self.one(parts))
+            .collect()
+    }
+
+    /// Arguments of a command in a unit, quoted in all ways.
+    fn arguments(&mut self) -> String {
+        const PARTS: [&str; 24] = [
+            "$A", "${A}", "$B", "${B}", "$$", "$", "{", "}", ":", "--x=", "é", "${A:-b}", "${A",
+            "$AB", "${A B}", "/", ".", "%%", "x", "\\\\", "\\t", "\\x24", "${CD}", "$CD",
+        ];
+        let mut arguments = String::new();
+        for _ in 0..=self.below(6) {
+            let word = self.text(&PARTS, 4);
+            let _ = match self.below(4) {
+                0 => write!(arguments, "\"{word} \" "),
+                1 => write!(arguments, "'{word}' "),
+                _ => write!(arguments, "{} ", word.replace(' ', "")),
+            };
+        }
+        // Rarely what systemd may refuse.
+        if self.below(30) == 0 {
+            arguments.push_str(self.one(&["'", "\\q", "; /bin/true", ";"]));
+        }
+        arguments
+    }
+
+    fn settings(&mut self) -> String {
+        const PARTS: [&str; 16] = [
+            "a", "b c", " ", "=", "\\\"", "\\\\", "'", "$A", "${B}", "$$", "\\t", "\\n", "é",
+            "--x", ":", "{",
+        ];
+        let mut settings = String::new();
+        for _ in 0..self.below(4) {
+            let name = self.one(&["A", "B", "CD", "AB", "_"]);
+            let value = self.text(&PARTS, 5);
+            let _ = writeln!(settings, "Environment=\"{name}={value}\"");
+        }
+        if self.below(2) == 0 {
+            settings.push_str(self.one(&[
+                "EnvironmentFile=FILE\n",
+                "EnvironmentFile=-FILE\n",
+                "EnvironmentFile=-/etc/words/glob/*\nEnvironmentFile=-FILE\n",
+            ]));
+        }
+        if self.below(4) == 0 {
+            settings.push_str(self.one(&[
+                "UnsetEnvironment=A\n",
+                "UnsetEnvironment=B CD=\n",
+                "UnsetEnvironment=A=a\n",
+                "PassEnvironment=container HOME\n",
+                "WorkingDirectory=/etc\n",
+                "WorkingDirectory=-/nowhere\n",
+                "WorkingDirectory=~\n",
+                "UnsetEnvironment=PATH\n",
+            ]));
+        }
+        settings
+    }
+
+    fn file(&mut self) -> Vec<u8> {
+        const PARTS: [&[u8]; 36] = [
+            b"A=",
+            b"A=",
+            b"B=",
+            b"B=",
+            b"CD=",
+            b"AB=",
+            b"\n",
+            b"\n",
+            b"\n",
+            b"\nA=",
+            b"\nB=\"",
+            b"\"",
+            b"\"",
+            b"'",
+            b"'",
+            b"\\",
+            b"\\\n",
+            b" ",
+            b" ",
+            b"\t",
+            b"\r\n",
+            b"#",
+            b"\n#",
+            b"\n;",
+            b";",
+            b"x",
+            b"y z",
+            b"$A",
+            b"`",
+            b"=",
+            "\u{e9}".as_bytes(),
+            b"--v=2",
+            b"<10%",
+            b"export ",
+            b"{",
+            b"\\\\",
+        ];
+        let mut file: Vec<u8> = (0..self.below(16))
+            .flat_map(|_| self.one(&PARTS).to_vec())
+            .collect();
+        if self.below(25) == 0 {
+            file.extend_from_slice(self.one::<&[u8]>(&[
+                b"\xff",
+                b"\0",
+                b"\x01",
+                b"\x7f",
+                b"\xef\xbb\xbf",
+                b"\nA=\x1bx\n",
+            ]));
+        }
+        file
+    }
+}
