@@ -5,7 +5,18 @@
 use kubelet_tunables::unit::bus::{Answer, Message};
 use libfuzzer_sys::fuzz_target;
 
-type Command = (String, Vec<String>, Vec<String>, u64, u64, u64, u64, u32, i32, i32);
+type Command = (
+    String,
+    Vec<String>,
+    Vec<String>,
+    u64,
+    u64,
+    u64,
+    u64,
+    u32,
+    i32,
+    i32,
+);
 
 fuzz_target!(|input: &[u8]| {
     let mut rest = input;
@@ -56,7 +67,11 @@ impl Writer {
 
     fn at(&mut self, place: usize, number: usize) {
         let number = u32::try_from(number).expect("inputs are small");
-        let bytes = if self.big { number.to_be_bytes() } else { number.to_le_bytes() };
+        let bytes = if self.big {
+            number.to_be_bytes()
+        } else {
+            number.to_le_bytes()
+        };
         self.bytes[place..place + 4].copy_from_slice(&bytes);
     }
 
@@ -75,21 +90,27 @@ impl Writer {
     }
 
     fn signature(&mut self, text: &str) {
-        self.bytes.push(u8::try_from(text.len()).expect("it is short"));
+        self.bytes
+            .push(u8::try_from(text.len()).expect("it is short"));
         self.bytes.extend(text.bytes().chain([0]));
     }
 
     fn texts(&mut self, texts: &[String]) {
         let place = self.number(0);
         let from = self.bytes.len();
-        texts.iter().for_each(|text| self.text(text));
+        for text in texts {
+            self.text(text);
+        }
         self.at(place, self.bytes.len() - from);
     }
 }
 
 /// The answer to call 9: one command with these words, and with these flags.
 fn reply(words: &[String], big: bool) -> Vec<u8> {
-    let mut body = Writer { bytes: Vec::new(), big };
+    let mut body = Writer {
+        bytes: Vec::new(),
+        big,
+    };
     body.signature("a(sasasttttuii)");
     let place = body.number(0);
     body.align(8);
@@ -102,7 +123,10 @@ fn reply(words: &[String], big: bool) -> Vec<u8> {
     body.at(place, body.bytes.len() - from);
 
     let order = if big { b'B' } else { b'l' };
-    let mut message = Writer { bytes: vec![order, 2, 1, 1], big };
+    let mut message = Writer {
+        bytes: vec![order, 2, 1, 1],
+        big,
+    };
     message.number(body.bytes.len());
     message.number(1);
     let place = message.number(0);

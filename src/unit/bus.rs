@@ -162,7 +162,8 @@ impl Talk {
             deadline,
             read: Vec::new(),
         };
-        // The user in decimal, and that in hexadecimal. Source: D-Bus specification, "Authentication Protocol".
+        // The user's number in decimal, and each digit's code in hexadecimal. Source: D-Bus specification, "Authentication
+        // Protocol".
         let user = geteuid().as_raw().to_string();
         let user: String = user.chars().flat_map(|digit| ['3', digit]).collect();
         talk.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;

@@ -205,7 +205,7 @@ impl Reader<'_> {
                 b'#' | b';' => self.comment(comments_continue)?,
                 byte if is_white(byte) => {}
                 first => {
-                    if let Some(name) = self.name(first)? {
+                    if let Some(name) = self.name(first) {
                         return Some((OsString::from_vec(name), OsString::from_vec(self.value())));
                     }
                 }
@@ -224,21 +224,17 @@ impl Reader<'_> {
         }
     }
 
-    /// The name up to the `=`, of which the line may have none; none at the end of the file.
-    #[expect(
-        clippy::option_option,
-        reason = "the line may end before the name does, and so may the file"
-    )]
-    fn name(&mut self, first: u8) -> Option<Option<Vec<u8>>> {
+    /// The name up to the `=`; none where the line has none.
+    fn name(&mut self, first: u8) -> Option<Vec<u8>> {
         let mut name = vec![first];
         loop {
             match self.next()? {
                 b'=' => {
                     let end = name.iter().rposition(|byte| !is_white(*byte));
                     name.truncate(end.map_or(0, |end| end + 1));
-                    return Some(Some(name));
+                    return Some(name);
                 }
-                byte if is_newline(byte) => return Some(None),
+                byte if is_newline(byte) => return None,
                 byte => name.push(byte),
             }
         }
@@ -254,30 +250,24 @@ impl Reader<'_> {
         while let Some(byte) = self.next() {
             match byte {
                 _ if is_newline(byte) => break,
-                b'\'' | b'"' if !plain => {
-                    if byte == b'"' {
-                        self.double_quoted(&mut value);
-                    } else {
-                        self.single_quoted(&mut value);
-                    }
-                    kept = value.len();
-                }
-                b'\\' => {
-                    plain = true;
-                    value.extend(self.next().filter(|byte| !is_newline(*byte)));
-                    kept = value.len();
-                }
+                b'"' if !plain => self.double_quoted(&mut value),
+                b'\'' if !plain => self.single_quoted(&mut value),
                 _ if is_white(byte) => {
                     if plain {
                         value.push(byte);
                     }
+                    continue;
+                }
+                b'\\' => {
+                    plain = true;
+                    value.extend(self.next().filter(|byte| !is_newline(*byte)));
                 }
                 _ => {
                     plain = true;
                     value.push(byte);
-                    kept = value.len();
                 }
             }
+            kept = value.len();
         }
         value.truncate(kept);
         value

@@ -12,10 +12,11 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use kubelet_tunables::unit::{self, Trouble};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 const RESULTS: &str = "/run/words";
 
@@ -71,36 +72,63 @@ fn ended(words: &[OsString]) -> Vec<u8> {
         .collect()
 }
 
-/// Prints how long the question takes beside `systemctl show` of the same property: medians of COUNT runs in turn.
+/// Prints what the question costs beside `systemctl show` of the same property: medians of COUNT runs in turn.
+///
+/// The time that passes depends on what else the machine does; the processor's, PID 1's included, hardly does.
 fn cost(unit: &str, count: u64) -> io::Result<()> {
     let own = env::current_exe()?;
-    let commands: [(&OsStr, &[&str]); 2] = [
-        (OsStr::new("systemctl"), &["show", "-p", "ExecStart", unit]),
-        (own.as_os_str(), &["ask", unit]),
-    ];
-    let mut times = [const { Vec::new() }; 3];
+    let show: (&OsStr, &[&str]) = (OsStr::new("systemctl"), &["show", "-p", "ExecStart", unit]);
+    let process: (&OsStr, &[&str]) = (own.as_os_str(), &["ask", unit]);
+    let mut costs = [const { (Vec::new(), Vec::new()) }; 3];
     for _ in 0..count {
-        for (times, (program, arguments)) in times.iter_mut().zip(&commands) {
-            let start = Instant::now();
-            Command::new(program)
-                .args(*arguments)
-                .stdout(Stdio::null())
-                .status()?;
-            times.push(start.elapsed());
+        for (at, command) in [Some(show), Some(process), None].into_iter().enumerate() {
+            let (start, pid_1) = (Instant::now(), processor("1")?);
+            let used = if let Some((program, arguments)) = command {
+                let mut command = Command::new(program);
+                let child = command.args(arguments).stdout(Stdio::null()).spawn();
+                run(child?)?
+            } else {
+                let before = processor("thread-self")?;
+                ask(unit)?;
+                processor("thread-self")? - before
+            };
+            costs[at].0.push(start.elapsed().as_micros());
+            costs[at].1.push((used + processor("1")? - pid_1) / 1000);
         }
-        let start = Instant::now();
-        ask(unit)?;
-        times[2].push(start.elapsed());
     }
-    for (times, what) in times.iter_mut().zip([
+    for ((wall, used), what) in costs.iter_mut().zip([
         "systemctl show -p ExecStart",
         "the question, as a process",
         "the question, in the check",
     ]) {
-        times.sort();
-        println!("{what:28} {:6} us", times[times.len() / 2].as_micros());
+        wall.sort_unstable();
+        used.sort_unstable();
+        let (wall, used) = (wall[wall.len() / 2], used[used.len() / 2]);
+        println!("{what:28} {wall:6} us, {used:6} us of the processor");
     }
     Ok(())
+}
+
+/// Waits for the child's end, and returns how many nanoseconds of the processor it took.
+fn run(mut child: Child) -> io::Result<u64> {
+    let pid = Pid::from_child(&child);
+    waitid(
+        WaitId::Pid(pid),
+        WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+    )?;
+    let used = processor(&child.id().to_string());
+    child.wait()?;
+    used
+}
+
+/// Nanoseconds of the processor that a process has taken.
+fn processor(process: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/schedstat"))?;
+    let used = text
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
+    used.ok_or_else(|| io::Error::other(text))
 }
 
 /// Asks as the check does.
