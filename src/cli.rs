@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::Parser;
 
 use crate::look::Mode;
+use crate::report::Format;
 
 /// The command line, as clap reads it.
 #[derive(Debug, Default, PartialEq, Parser)]
@@ -13,7 +14,7 @@ use crate::look::Mode;
     name = "kubelet-tunables",
     version,
     about = ABOUT,
-    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
+    override_usage = "kubelet-tunables [--warn | --strict | --modify [--persist]]\n                        [--format FORMAT]\n                        [--unit UNIT | -- KUBELET [ARGUMENT]...]",
     after_help = AFTER_HELP
 )]
 pub struct Cli {
@@ -36,6 +37,16 @@ pub struct Cli {
     /// Check against the kubelet that this unit starts (needs root)
     #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
     unit: Option<OsString>,
+
+    /// Print as text, json or prometheus (not in kubelet's unit)
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    format: Format,
 
     /// kubelet's command line, to check against it
     #[arg(last = true, value_name = "KUBELET")]
@@ -126,6 +137,11 @@ impl Cli {
     /// Whether the values are to be made permanent.
     pub fn persist(&self) -> bool {
         self.persist
+    }
+
+    /// The form of what is printed.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// The unit whose kubelet is to be checked against.

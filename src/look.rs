@@ -257,6 +257,67 @@ impl<'a> Look<'a> {
     pub fn is_beside_the_point(&self) -> bool {
         self.told.stance() == Stance::FailsFirst && self.mode != Mode::Strict
     }
+
+    /// Whether kubelet starts with the tunables as they are now; none where that is not known, or does not depend on them.
+    pub fn will_start(&self) -> Option<bool> {
+        self.lets_all_pass(|sight| match sight.outcome {
+            Outcome::Wrong | Outcome::Refused => self.if_checked(),
+            Outcome::Unreadable => match self.told {
+                Told::NotKnown(_) => self.if_checked(),
+                _ => Some(false),
+            },
+            Outcome::Undecided => None,
+            Outcome::Right
+            | Outcome::RightUntilBoot
+            | Outcome::Corrected
+            | Outcome::WillBeCorrected
+            | Outcome::Overwritten
+            | Outcome::Ignored => Some(true),
+        })
+    }
+
+    /// Whether kubelet starts with the tunables as the next boot sets them; none as above.
+    pub fn will_start_after_next_boot(&self) -> Option<bool> {
+        self.lets_all_pass(|sight| {
+            if sight.finding.now.is_err() {
+                return None;
+            }
+            let is_refused = sight.finding.refused.is_some();
+            match (&sight.next, self.told.stance()) {
+                (NextBoot::Right, _) => Some(true),
+                (NextBoot::Wrong { .. }, _) if self.mode == Mode::Strict => Some(false),
+                (_, _) if self.mode == Mode::ModifiedInUnit && !is_refused => Some(true),
+                (_, Stance::Overwrites) if !is_refused => Some(true),
+                (_, Stance::Overwrites) if sight.outcome == Outcome::Ignored => Some(true),
+                (_, Stance::NotKnown) | (NextBoot::Unknown(_), _) => None,
+                (NextBoot::Wrong { .. }, _) => self.if_checked(),
+            }
+        })
+    }
+
+    /// What a wrong tunable leads to: without a kubelet to judge by it is not known whether there is a check to fail.
+    fn if_checked(&self) -> Option<bool> {
+        match self.told {
+            Told::Nothing | Told::NotKnown(_) if self.mode != Mode::Strict => None,
+            _ => Some(false),
+        }
+    }
+
+    /// Whether no tunable keeps kubelet from starting: one that does settles it.
+    fn lets_all_pass(&self, passes: impl Fn(&Sight) -> Option<bool>) -> Option<bool> {
+        if self.is_beside_the_point() {
+            return None;
+        }
+        self.sights
+            .iter()
+            .map(passes)
+            .min_by_key(|answer| match answer {
+                Some(false) => 0,
+                None => 1,
+                Some(true) => 2,
+            })
+            .flatten()
+    }
 }
 
 /// What decides about a tunable besides the tunable.
@@ -413,6 +474,9 @@ pub(crate) mod tests {
         Look::new(mode, told, findings, boot, Path::new("/nonexistent"))
     }
 
+    /// A name, what is found, how it is to be treated, and the exit codes for each kubelet.
+    type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+
     #[test]
     fn exit_is_what_becomes_of_kubelet() {
         use Mode::{AsKubelet, ModifiedInUnit, Modify, Strict, Warn};
@@ -438,7 +502,6 @@ pub(crate) mod tests {
         let refused = || finding(Some(0), true, None);
         let unreadable = || finding(None, false, None);
         let corrected = || finding(Some(10), false, Some(0));
-        type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
         let found: [Row; 13] = [
             //                                     nothing on off fails not-there unknown not-known masked
             ("wrong", &wrong, AsKubelet, [78, 78, 0, 0, 0, 0, 0, 0]),
@@ -477,6 +540,56 @@ pub(crate) mod tests {
                 assert_eq!(Exit::of(&look).code(), code, "{name}, {who}, {mode:?}");
             }
         }
+    }
+
+    #[test]
+    fn whether_kubelet_starts_is_said_only_where_it_is_known() {
+        use Mode::{AsKubelet, ModifiedInUnit, Strict, Warn};
+        let on = || kubelet(Protection::On(Ground::Default));
+        let off = || kubelet(Protection::Off(Ground::Default));
+        let fails = || kubelet(Protection::Fails("x".to_string()));
+        let unknown = || kubelet(Protection::Unknown("x".to_string()));
+        let not_known = || Told::NotKnown("x".to_string());
+        let nothing = || Told::Nothing;
+        let told: [&dyn Fn() -> Told; 6] = [&on, &off, &fails, &unknown, &not_known, &nothing];
+        let right = || finding(Some(10), false, None);
+        let wrong = || finding(Some(0), false, None);
+        let refused = || finding(Some(0), true, None);
+        let unreadable = || finding(None, false, None);
+        let found: [(&dyn Fn() -> Finding, Mode, &str, &str); 9] = [
+            // One letter for each of the above, of the start now and of that after the next boot.
+            (&right, AsKubelet, "yy-yyy", "ny----"),
+            (&wrong, AsKubelet, "ny----", "ny----"),
+            (&wrong, Warn, "ny----", "ny----"),
+            (&wrong, Strict, "nnnnnn", "nnnnnn"),
+            (&wrong, ModifiedInUnit, "yy-yyy", "yy-yyy"),
+            (&refused, AsKubelet, "nn----", "nn----"),
+            (&refused, ModifiedInUnit, "nn----", "nn----"),
+            (&unreadable, AsKubelet, "nn-n-n", "n-----"),
+            (&unreadable, Strict, "nnnnnn", "nnnnnn"),
+        ];
+        // No file sets anything here, so the next boot leaves the kernel's defaults, of which three are wrong.
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-l-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("proc")).unwrap();
+        std::fs::write(root.join("proc/cmdline"), "quiet\n").unwrap();
+        let boot = Boot::new(&root);
+        for (found, mode, now, later) in found {
+            for (n, told) in told.iter().enumerate() {
+                let look = look(mode, told(), found(), &boot);
+                let letter = |answer| match answer {
+                    Some(true) => 'y',
+                    Some(false) => 'n',
+                    None => '-',
+                };
+                let answers = (
+                    letter(look.will_start()),
+                    letter(look.will_start_after_next_boot()),
+                );
+                let expected = (now.chars().nth(n).unwrap(), later.chars().nth(n).unwrap());
+                assert_eq!(answers, expected, "{:?}, {mode:?}", look.told);
+            }
+        }
+        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

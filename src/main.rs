@@ -11,7 +11,7 @@ use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
 use kubelet_tunables::look::{Look, Mode, Note, Told, is_in_doubt};
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::report::{Audience, Stream, say};
+use kubelet_tunables::report::{Audience, Format, Stream, say};
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
 use kubelet_tunables::unit;
@@ -22,11 +22,14 @@ fn main() -> ExitCode {
     let audience = Audience::of_this_process();
     let mut notes = Vec::new();
     let cli = match (Cli::read(env::args_os()), audience) {
-        (Ok(cli), Audience::Service { .. }) if cli.persist() => {
-            notes.push(told::not_for_a_unit(root, "--persist"));
-            Cli::without_options(env::args_os())
-        }
-        (Ok(cli), _) => cli,
+        (Ok(cli), Audience::Service { .. }) => match option_for_a_shell(root, &cli) {
+            Some(option) => {
+                notes.push(told::not_for_a_unit(root, option));
+                Cli::without_options(env::args_os())
+            }
+            None => cli,
+        },
+        (Ok(cli), Audience::Person) => cli,
         (Err(answer), Audience::Person) => return answer_to_usage(answer).into(),
         // A misspelt option is no reason to hold a kubelet.
         (Err(answer), Audience::Service { .. }) => {
@@ -34,7 +37,29 @@ fn main() -> ExitCode {
             Cli::without_options(env::args_os())
         }
     };
+    let audience = match cli.format() {
+        Format::Text => audience,
+        // Somebody reads standard output, also that of a service.
+        Format::Json | Format::Prometheus => Audience::Person,
+    };
     run(root, &cli, audience, notes).into()
+}
+
+/// An option that does not fit the check in a unit.
+fn option_for_a_shell(root: &Path, cli: &Cli) -> Option<&'static str> {
+    let is_own_check = || {
+        matches!(
+            source(cli, false, unit::own(root).as_deref()),
+            From::OwnUnit(_)
+        )
+    };
+    if cli.persist() {
+        Some("--persist")
+    } else if cli.format() != Format::Text && is_own_check() {
+        Some("--format")
+    } else {
+        None
+    }
 }
 
 fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
@@ -86,7 +111,7 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     look.notes = notes;
     look.unit = asked.unit;
     look.may_give_up = asked.may_give_up;
-    say(&look, audience, own_unit);
+    say(&look, audience, cli.format(), own_unit);
     Exit::of(&look)
 }
 

@@ -15,9 +15,9 @@ const TABLE: &str = include_str!("faults/table");
 /// Seconds that a run may take, whatever is broken; what takes longer is killed.
 const BOUND: u32 = 2;
 /// What the table's faults are made with.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "strace", "grep", "timeout", "stat", "mount", "umount", "mkfifo", "mkdir", "chmod", "sleep",
-    "head", "ln", "env", "unshare", "tr",
+    "head", "ln", "env", "unshare", "tr", "uname",
 ];
 
 /// What a row says whose fault did not come about.
@@ -30,8 +30,10 @@ const WRONG: [&str; 3] = [
     "kernel.panic_on_oops",
 ];
 
-/// `inject CALL:... [PATH]` has strace do that to the gate's calls, on that path.
+/// `inject CALL:... [PATH]` has strace do that to the gate's calls, on that path. Rust's own start calls poll(2), for which
+/// arm64 and riscv64 have only `ppoll`: `$poll` is that call, and `$own` the number of our first `ppoll`.
 const INJECT: &str = r#"
+case $(uname -m) in aarch64 | riscv64) poll=ppoll own=2 ;; *) poll=poll own=1 ;; esac
 trace= prefix=
 inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
 "#;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use kubelet_tunables::persist::persist;
+use kubelet_tunables::persist::{PersistError, persist};
 use support::{copy, not_run, own_uid, scratch};
 
 /// The fault; what persist says; the files that are in the folder then. In the fault `$D` is the folder, `$T` the name of
@@ -51,12 +51,12 @@ const ROWS: &str = "
     inject fsync:error=EIO $D/$T | write $D/90-kubelet.conf: Input/output error |
     inject fsync:error=ENOSPC $D/$T | write $D/90-kubelet.conf: No space left on device |
     inject fsync:error=EINTR:when=1 $D/$T | ok | 90-kubelet.conf
-    inject renameat2:error=EIO | rename a temporary file to $D/90-kubelet.conf: Input/output error |
-    inject renameat2:error=EROFS | rename a temporary file to $D/90-kubelet.conf: Read-only file system |
+    inject renameat2:error=EIO | rename $D/90-kubelet.conf: Input/output error |
+    inject renameat2:error=EROFS | rename $D/90-kubelet.conf: Read-only file system |
     inject renameat2:error=EINTR:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=EINVAL:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=ENOSYS:when=1 | ok | 90-kubelet.conf
-    inject renameat2:delay_enter=1s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename a temporary file to $D/90-kubelet.conf: File exists | 90-kubelet.conf
+    inject renameat2:delay_enter=1s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename $D/90-kubelet.conf: File exists | 90-kubelet.conf
     inject fsync:error=EIO $D | sync $D: Input/output error | 90-kubelet.conf
     inject fsync:error=EINVAL $D | ok | 90-kubelet.conf
     inject fsync:error=EINTR:when=1 $D | ok | 90-kubelet.conf
@@ -123,7 +123,15 @@ fn each_fault_leaves_nothing_half_written() {
     if let Some(root) = std::env::var_os("R") {
         match persist(Path::new(&root)) {
             Ok(_) => println!("\nSAID: ok"),
-            Err(error) => println!("\nSAID: {error}"),
+            Err(PersistError::Io {
+                operation,
+                path,
+                source,
+            }) => {
+                let operation = format!("{operation:?}").to_lowercase();
+                println!("\nSAID: {operation} {}: {source}", path.display());
+            }
+            Err(error) => println!("\nSAID: {error:?}"),
         }
         return;
     }

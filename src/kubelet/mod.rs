@@ -1,24 +1,31 @@
-//! Owns what kubelet was told: its arguments and its configuration files, down to protectKernelDefaults.
+//! Reads what kubelet makes of its arguments and configuration files, down to protectKernelDefaults.
 
 pub mod arguments;
 pub mod config;
+mod gates;
 mod json;
+mod yaml;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
 use crate::file;
 use arguments::Arguments;
-use config::{Refusal, Value};
+use config::{DropIns, Refusal, Settings};
 
-/// Bytes read of one file at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
+/// Bytes read of all files at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
+/// Files and folders that are listed at the most.
+const ENTRY_LIMIT: usize = 10_000;
+/// The number of /dev/null, which holds nothing in any container.
+const NULL_DEVICE: u64 = 0x103;
 
 /// What kubelet makes of its words and files.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +69,15 @@ pub enum Ground {
     },
 }
 
+impl Ground {
+    fn in_file(path: &Path, line: usize) -> Self {
+        Self::File {
+            path: path.to_path_buf(),
+            line,
+        }
+    }
+}
+
 impl fmt::Display for Ground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,101 +90,198 @@ impl fmt::Display for Ground {
 
 /// Reads what a kubelet of this command line, whose first word is the program, makes of it when it is started in the
 /// working directory.
-pub fn read(root: &Path, _working_directory: &Path, command_line: &[OsString]) -> Kubelet {
-    Kubelet {
-        protection: protection(root, command_line),
-        in_user_namespace: None,
-        may_refuse: None,
-    }
-}
-
-/// What a kubelet of this command line, whose first word is the program, will do about its tunables.
 ///
 /// The flag beats `--config-dir`, which beats `--config`. Source: `NewKubeletCommand` in kubernetes'
 /// `cmd/kubelet/app/server.go`.
+pub fn read(root: &Path, working_directory: &Path, command_line: &[OsString]) -> Kubelet {
+    let arguments = match Arguments::parse(command_line) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            return Kubelet {
+                protection: Protection::Fails(why),
+                in_user_namespace: None,
+                may_refuse: None,
+            };
+        }
+    };
+    let mut files = Files {
+        root,
+        working_directory,
+        left: FILE_LIMIT,
+        entries_left: ENTRY_LIMIT,
+    };
+    let Arguments {
+        flags,
+        beaten,
+        may_refuse,
+        ..
+    } = &arguments;
+    let mut gates = beaten.gates.clone();
+    let mut other_gate = None;
+    let read = files.read(&arguments).map(|settings| {
+        gates.put_over(&settings.gates);
+        other_gate = settings.other_gate;
+        settings.protect
+    });
+    gates.put_over(&flags.gates);
+    let by_flag = flags
+        .protect
+        .clone()
+        .map(|(on, word)| (on, Ground::Flag(word)));
+    let protection = match (read, by_flag) {
+        // A kubelet that takes the files that we do not know goes by the flag.
+        (Ok(_) | Err(Protection::Unknown(_)), Some(settled)) | (Ok(Some(settled)), None) => {
+            match settled {
+                (true, ground) => Protection::On(ground),
+                (false, ground) => Protection::Off(ground),
+            }
+        }
+        (Ok(None), None) => Protection::Off(Ground::Default),
+        (Err(protection), _) => protection,
+    };
+    Kubelet {
+        protection,
+        in_user_namespace: gates.in_user_namespace(),
+        may_refuse: may_refuse
+            .clone()
+            .or(other_gate.map(|name| format!("the feature gate {name}"))),
+    }
+}
+
+/// What a kubelet of this command line, started in `/`, will do about its tunables.
 pub fn protection(root: &Path, command_line: &[OsString]) -> Protection {
-    match settle(root, command_line) {
-        Ok((true, ground)) => Protection::On(ground),
-        Ok((false, ground)) => Protection::Off(ground),
-        Err(protection) => protection,
-    }
+    read(root, Path::new("/"), command_line).protection
 }
 
-fn settle(root: &Path, command_line: &[OsString]) -> Result<(bool, Ground), Protection> {
-    let arguments = Arguments::parse(command_line).map_err(Protection::Fails)?;
-    let mut files = Vec::new();
-    if let Some(config) = arguments.config {
-        let config = absolute(&config);
-        if let Err(error) = file::open(&under(root, &config))
-            && error.kind() == io::ErrorKind::NotFound
-        {
-            return Err(Protection::NotThereYet(config));
+/// Kubelet's files, as it looks for them.
+struct Files<'a> {
+    root: &'a Path,
+    working_directory: &'a Path,
+    /// Bytes that may still be read.
+    left: u64,
+    /// Names that may still be listed.
+    entries_left: usize,
+}
+
+impl Files<'_> {
+    fn read(&mut self, arguments: &Arguments) -> Result<Settings, Protection> {
+        let mut settings = match &arguments.config {
+            Some(config) => {
+                let path = self.clean(Path::new(config));
+                let content = self.content(&path).map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Protection::NotThereYet(path.clone()),
+                    _ => trouble(&path, &error),
+                })?;
+                config::parse(&content, &path).map_err(|refusal| refused(&path, refusal))?
+            }
+            None => Settings {
+                protect: arguments
+                    .beaten
+                    .protect
+                    .clone()
+                    .map(|(on, word)| (on, Ground::Flag(word))),
+                gates: arguments.beaten.gates.clone(),
+                other_gate: None,
+            },
+        };
+        if let Some(folder) = &arguments.config_dir {
+            // The folder itself is looked for as it is spelt, and where it is a link it is not followed: neither listed
+            // nor, unless it ends in .conf, read.
+            let folder = self.working_directory.join(folder);
+            let kind = fs::symlink_metadata(under(self.root, &folder))
+                .map_err(|error| trouble(&folder, &error))?;
+            let mut drop_ins = DropIns::over(settings);
+            self.walk(&folder, kind.is_dir(), &mut drop_ins)?;
+            settings = drop_ins
+                .settle()
+                .map_err(|refusal| refused(&folder, refusal))?;
         }
-        files.push(config);
+        Ok(settings)
     }
-    if let Some(folder) = arguments.config_dir {
-        walk(root, &absolute(&folder), &mut files)?;
+
+    /// Puts the file over the others if it ends in `.conf`, or those in the folder, by their names in the order of bytes.
+    ///
+    /// Source: Go's `filepath.WalkDir`.
+    fn walk(
+        &mut self,
+        path: &Path,
+        is_folder: bool,
+        drop_ins: &mut DropIns,
+    ) -> Result<(), Protection> {
+        let trouble = |error| trouble(path, &error);
+        if !is_folder {
+            let name = path.file_name().unwrap_or_default();
+            if !name.as_bytes().ends_with(b".conf") {
+                return Ok(());
+            }
+            let path = self.clean(path);
+            let content = self.content(&path).map_err(trouble)?;
+            return drop_ins
+                .add(&content, &path)
+                .map_err(|refusal| refused(&path, refusal));
+        }
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(under(self.root, path)).map_err(trouble)? {
+            let entry = entry.map_err(trouble)?;
+            let is_folder = entry.file_type().map_err(trouble)?.is_dir();
+            entries.push((entry.file_name(), is_folder));
+            self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| {
+                Protection::Unknown(format!(
+                    "there are more than {ENTRY_LIMIT} files in {}",
+                    path.display()
+                ))
+            })?;
+        }
+        entries.sort();
+        entries.into_iter().try_for_each(|(name, is_folder)| {
+            let path = self.clean(&path.join(name));
+            self.walk(&path, is_folder, drop_ins)
+        })
     }
-    let mut settled = (false, Ground::Default);
-    for path in files {
-        let content = content(root, &path)?;
-        let value = config::parse(&content).map_err(|refusal| match refusal {
-            Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
-            Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
+
+    /// The absolute path, in which `..` takes back what stands before it, be that a link or not.
+    fn clean(&self, path: &Path) -> PathBuf {
+        let mut clean = PathBuf::from("/");
+        for component in self.working_directory.join(path).components() {
+            match component {
+                Component::ParentDir => drop(clean.pop()),
+                Component::Normal(name) => clean.push(name),
+                _ => {}
+            }
+        }
+        clean
+    }
+
+    fn content(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = file::open(&under(self.root, path))?;
+        let metadata = file.metadata()?;
+        let kind = metadata.file_type();
+        let is_null = kind.is_char_device() && metadata.rdev() == NULL_DEVICE;
+        if !(kind.is_file() || kind.is_dir() || is_null) {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut content = Vec::new();
+        file::read_to_end(&file, self.left, &mut content).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => file::too_large(FILE_LIMIT),
+            _ => error,
         })?;
-        match value {
-            Value::Absent => {}
-            Value::Null => settled = (false, Ground::Default),
-            Value::Bool(value, line) => settled = (value, Ground::File { path, line }),
-        }
+        self.left -= content.len() as u64;
+        Ok(content)
     }
-    Ok(match arguments.flag {
-        Some((value, word)) => (value, Ground::Flag(word)),
-        None => settled,
-    })
 }
 
-/// Kubelet's working directory is /.
-fn absolute(path: &std::ffi::OsStr) -> PathBuf {
-    Path::new("/").join(path)
-}
-
+/// The path below the root. A slash at its end means something, and would not outlive Path's own methods.
 fn under(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
+    let mut whole = root.as_os_str().to_owned();
+    whole.push(path);
+    whole.into()
 }
 
-/// Adds the files that end in `.conf`, folder by folder in the order of their names.
-fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Protection> {
-    let trouble = |error| trouble(folder, &error);
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(under(root, folder)).map_err(trouble)? {
-        entries.push(entry.map_err(trouble)?);
+fn refused(path: &Path, refusal: Refusal) -> Protection {
+    match refusal {
+        Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
+        Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
     }
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = folder.join(entry.file_name());
-        if entry.file_type().map_err(trouble)?.is_dir() {
-            walk(root, &path, files)?;
-        } else if entry.file_name().as_bytes().ends_with(b".conf") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn content(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
-    let trouble = |error| trouble(path, &error);
-    let file = file::open(&under(root, path)).map_err(trouble)?;
-    let kind = file.metadata().map_err(trouble)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(Protection::Unknown(format!(
-            "{} is not a regular file",
-            path.display()
-        )));
-    }
-    let mut content = Vec::new();
-    file::read_to_end(&file, FILE_LIMIT, &mut content).map_err(trouble)?;
-    Ok(content)
 }
 
 /// A path that leads nowhere makes kubelet fail too. What else keeps us from a file, such as a limit on open files or a

@@ -2,11 +2,15 @@
 
 mod entry;
 pub mod journal;
+mod json;
+mod prometheus;
 mod remedy;
 mod service;
 mod stream;
 mod terminal;
 mod words;
+
+use clap::ValueEnum;
 
 use crate::exit::Exit;
 use crate::look::Look;
@@ -44,13 +48,29 @@ impl Audience {
     }
 }
 
+/// The form of what is printed to standard output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table and sentences, for people
+    #[default]
+    Text,
+    /// One JSON object, for programs
+    Json,
+    /// Metrics for the textfile collector of `node_exporter`
+    Prometheus,
+}
+
 /// Says what a look found; a service manager is told nothing when all is well. Where nobody listens there is nobody to
 /// tell, so this does not fail.
 ///
 /// The entries of the journal are about `unit`.
-pub fn say(look: &Look, audience: Audience, unit: Option<String>) {
+pub fn say(look: &Look, audience: Audience, format: Format, unit: Option<String>) {
     match audience {
-        Audience::Person => Stream::Stdout.print(&terminal::render(look)),
+        Audience::Person => Stream::Stdout.print(&match format {
+            Format::Text => terminal::render(look),
+            Format::Json => json::render(look),
+            Format::Prometheus => prometheus::render(look),
+        }),
         Audience::Service { journal } => {
             let entries = entry::all(look, audience);
             if !entries.is_empty() {

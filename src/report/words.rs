@@ -192,16 +192,22 @@ fn overridden(line: &Assignment) -> String {
 }
 
 fn asks(line: &Assignment) -> String {
+    format!("{} asks for {}", place(line), asked(line))
+}
+
+/// The value that a line asks for, as it is written there.
+pub(super) fn asked(line: &Assignment) -> String {
     const SHOWN: usize = 20;
     let text = String::from_utf8_lossy(&line.text);
     let mut shown: String = text.chars().take(SHOWN).collect();
     if text.chars().count() > SHOWN {
         shown.push_str("...");
     }
-    format!("{} asks for {}", place(line), plain(&shown))
+    plain(&shown)
 }
 
-fn unread(problem: &Problem) -> String {
+/// Which file could not be read, and why.
+pub(super) fn unread(problem: &Problem) -> String {
     format!(
         "{} could not be read: {}",
         plain_path(&problem.path),
@@ -540,7 +546,7 @@ fn not_started(reason: &str, rest: &str) -> String {
     format!("{BEGINNING}{cut}...{rest}")
 }
 
-fn plain_path(path: &Path) -> String {
+pub(super) fn plain_path(path: &Path) -> String {
     plain(&path.to_string_lossy())
 }
 

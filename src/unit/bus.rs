@@ -21,7 +21,8 @@ use super::Trouble;
 /// How long connecting, asking and reading the answers may take altogether.
 pub const LIMIT: Duration = Duration::from_secs(1);
 
-/// Bytes read at the most; a unit of kubeadm's makes about 2,000.
+/// Bytes of a message, and of all answers, at the most; those of kubeadm's unit have about 2,000. Signals that come between
+/// are not kept and not counted: a unit that is not active is loaded for each answer, with signals for all that it names.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// Bytes of the line that answers the authentication.
@@ -117,12 +118,14 @@ pub fn ask(
     talk.write(&calls)?;
     let mut answers = vec![None; properties.len()];
     let mut missing = properties.len();
+    let mut left = SIZE_LIMIT;
     while missing > 0 {
         while let Some((message, length)) = Message::take(&talk.read)? {
             talk.read.drain(..length);
             let Some((serial, answer)) = message.answer()? else {
                 continue;
             };
+            left = left.checked_sub(length).ok_or_else(|| garbled(TOO_LARGE))?;
             let place = serial
                 .checked_sub(1)
                 .and_then(|at| answers.get_mut(at as usize));
@@ -144,8 +147,6 @@ struct Talk {
     deadline: Instant,
     /// What is read and not yet understood.
     read: Vec<u8>,
-    /// Bytes that may still be read.
-    left: usize,
 }
 
 impl Talk {
@@ -160,12 +161,10 @@ impl Talk {
             })?,
             deadline,
             read: Vec::new(),
-            left: SIZE_LIMIT,
         };
         // The user in decimal, and that in hexadecimal. Source: D-Bus specification, "Authentication Protocol".
-        let user: String = (geteuid().as_raw().to_string().bytes())
-            .map(|digit| format!("{digit:x}"))
-            .collect();
+        let user = geteuid().as_raw().to_string();
+        let user: String = user.chars().flat_map(|digit| ['3', digit]).collect();
         talk.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
         // The calls wait for this line: systemd may read what comes earlier as part of the authentication, and then not
         // look at it before more comes.
@@ -204,10 +203,6 @@ impl Talk {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Err(Trouble::NoAnswer(io::ErrorKind::UnexpectedEof.into())),
                 Ok(length) => {
-                    self.left = self
-                        .left
-                        .checked_sub(length)
-                        .ok_or_else(|| garbled(TOO_LARGE))?;
                     self.read.extend_from_slice(&buffer[..length]);
                     return Ok(());
                 }
@@ -692,7 +687,7 @@ pub(super) mod tests {
         type Serve = Box<dyn FnOnce(&mut UnixStream) -> io::Result<()> + Send>;
         let loaded = value(Endian::Little, 1, &"loaded".to_owned());
         let half = loaded[..loaded.len() - 3].to_vec();
-        let silent: [(&str, Serve, io::ErrorKind); 10] = [
+        let silent: [(&str, Serve, io::ErrorKind); 11] = [
             ("says nothing", Box::new(|_| Ok(())), TimedOut),
             ("accepts and says nothing", Box::new(accept), TimedOut),
             (
@@ -720,6 +715,16 @@ pub(super) mod tests {
                 "cut short and closed",
                 Box::new(send_and_close(half)),
                 UnexpectedEof,
+            ),
+            (
+                "signals without end",
+                Box::new(|stream| {
+                    accept(stream)?;
+                    loop {
+                        stream.write_all(&signal())?;
+                    }
+                }),
+                TimedOut,
             ),
             ("one of two", Box::new(send(loaded.clone())), TimedOut),
             (
@@ -783,7 +788,10 @@ pub(super) mod tests {
                 field(REPLY_SERIAL, Field::Text("1".to_owned())),
             ),
             ("no-value", field(REPLY_SERIAL, Field::Number(1))),
-            ("many", signal().repeat(400)),
+            (
+                "many",
+                value(Endian::Little, 1, &"x".repeat(3000)).repeat(400),
+            ),
         ];
         for (name, bytes) in garbled {
             let answers = ask_one(name, send(bytes));

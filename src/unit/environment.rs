@@ -225,6 +225,10 @@ impl Reader<'_> {
     }
 
     /// The name up to the `=`, of which the line may have none; none at the end of the file.
+    #[expect(
+        clippy::option_option,
+        reason = "the line may end before the name does, and so may the file"
+    )]
     fn name(&mut self, first: u8) -> Option<Option<Vec<u8>>> {
         let mut name = vec![first];
         loop {
@@ -252,9 +256,9 @@ impl Reader<'_> {
                 _ if is_newline(byte) => break,
                 b'\'' | b'"' if !plain => {
                     if byte == b'"' {
-                        self.double_quoted(&mut value)
+                        self.double_quoted(&mut value);
                     } else {
-                        self.single_quoted(&mut value)
+                        self.single_quoted(&mut value);
                     }
                     kept = value.len();
                 }
@@ -265,7 +269,7 @@ impl Reader<'_> {
                 }
                 _ if is_white(byte) => {
                     if plain {
-                        value.push(byte)
+                        value.push(byte);
                     }
                 }
                 _ => {

@@ -7,10 +7,10 @@ mod own;
 pub mod words;
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use zbus::Type;
@@ -56,6 +56,9 @@ pub struct Start {
     pub commands: Vec<Exec>,
     /// When systemd starts the unit again.
     pub restart: Restart,
+    /// Variables in the commands that the unit's own processes, and so the check, do not see, as `UnsetEnvironment=` takes
+    /// them away only when the commands are complete.
+    pub hidden: Environment,
 }
 
 /// When systemd starts a unit again that has failed.
@@ -97,7 +100,7 @@ pub struct Unit {
     pub start: Start,
     /// The commands of `ExecStartPre=`.
     pub exec_start_pre: Vec<Exec>,
-    /// The environment of all its commands.
+    /// The environment that variables in its commands are replaced from.
     pub environment: Environment,
     /// Their working directory.
     pub working_directory: PathBuf,
@@ -216,7 +219,7 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 
 /// What is asked of every unit.
-const START: [(&str, &str); 9] = [
+const START: [(&str, &str); 11] = [
     (UNIT, "LoadState"),
     (UNIT, "LoadError"),
     (SERVICE, "ExecStartEx"),
@@ -227,6 +230,8 @@ const START: [(&str, &str); 9] = [
     (SERVICE, "RestartUSec"),
     (UNIT, "StartLimitIntervalUSec"),
     (UNIT, "StartLimitBurst"),
+    (SERVICE, "UnsetEnvironment"),
+    (MANAGER, "Version"),
 ];
 
 /// What is asked of a unit in which the program does not run itself.
@@ -236,26 +241,33 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     (SERVICE, "PassEnvironment"),
     (SERVICE, "Environment"),
     (SERVICE, "EnvironmentFiles"),
-    (SERVICE, "UnsetEnvironment"),
     (SERVICE, "WorkingDirectory"),
     (SERVICE, "RootDirectory"),
     (SERVICE, "RootImage"),
     (SERVICE, "User"),
+    (MANAGER, "Environment"),
 ];
 
-/// What systemd is about to execute for a unit.
+/// How long an answer may take where nobody waits to be started. A unit that is not active is loaded from its files for each
+/// property.
+const LIMIT_BY_HAND: Duration = Duration::from_secs(5);
+
+/// What systemd is about to execute for the unit that this process belongs to.
 ///
 /// # Errors
 ///
 /// When PID 1 does not say, or the unit is none that can be started.
 pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
-    let object = object(&full_name(unit)?);
-    let properties = START.map(|(interface, name)| Property {
-        object: &object,
-        interface,
-        name,
-    });
-    start(&bus::ask(root, &properties, bus::LIMIT)?)
+    let deadline = Instant::now() + bus::LIMIT;
+    let name = full_name(unit)?;
+    let (mut start, unset) = start(&ask(root, &name, &START, bus::LIMIT)?)?;
+    // Few units have that setting: another question then.
+    if !unset.names.is_empty() && unset.is_late {
+        let left = deadline.saturating_duration_since(Instant::now());
+        start.hidden = load_within(root, name, left)?.environment;
+        start.hidden.retain(|name, _| unset.takes(name));
+    }
+    Ok(start)
 }
 
 /// The unit as a process of it would find itself.
@@ -264,49 +276,40 @@ pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
 ///
 /// As for [`exec_start`], or when a file of its environment that has to be there cannot be read.
 pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, Trouble> {
-    let name = full_name(unit)?;
-    let object = object(&name);
-    let of_unit = START.iter().chain(&ENVIRONMENT);
-    let mut properties: Vec<_> = of_unit
-        .map(|&(interface, name)| Property {
-            object: &object,
-            interface,
-            name,
-        })
-        .collect();
-    properties.extend(["Environment", "Version"].map(|name| Property {
-        object: "/org/freedesktop/systemd1",
-        interface: MANAGER,
-        name,
-    }));
-    let answers = bus::ask(root, &properties, bus::LIMIT)?;
-    let (of_start, rest) = answers.split_at(START.len());
-    let start = start(of_start)?;
+    load_within(root, full_name(unit)?, LIMIT_BY_HAND)
+}
+
+fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Trouble> {
+    let properties = [&START[..], &ENVIRONMENT].concat();
+    let answers = ask(root, &name, &properties, limit)?;
+    let (of_start, of_environment) = answers.split_at(START.len());
+    let (start, unset) = start(of_start)?;
     let [
         pre_ex,
         pre,
         pass,
         set,
         files,
-        unset,
         directory,
         own_root,
         image,
         user,
         manager,
-        version,
-    ] = rest
+    ] = of_environment
     else {
-        return Err(Trouble::NoCommand);
+        unreachable!("each property has an answer");
     };
-    let version: String = or_default(version)?;
     let sources = Sources {
         manager: or_default(manager)?,
         pass: or_default(pass)?,
         set: or_default(set)?,
         files: or_default(files)?,
-        unset: or_default(unset)?,
-        comments_continue: number(&version).is_some_and(|version| version < 254),
+        comments_continue: unset.version < 254,
+        unset: if unset.is_late {
+            Vec::new()
+        } else {
+            unset.names
+        },
     };
     let own_root: (String, String) = (or_default(own_root)?, or_default(image)?);
     let user: String = or_default(user)?;
@@ -321,8 +324,30 @@ pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, Trouble> {
     })
 }
 
+/// Asks for properties of the unit and of systemd itself.
+fn ask(
+    root: &Path,
+    unit: &str,
+    properties: &[(&str, &str)],
+    limit: Duration,
+) -> Result<Vec<Answer>, Trouble> {
+    let object = object(unit);
+    let properties: Vec<_> = (properties.iter())
+        .map(|&(interface, name)| Property {
+            object: if interface == MANAGER {
+                "/org/freedesktop/systemd1"
+            } else {
+                &object
+            },
+            interface,
+            name,
+        })
+        .collect();
+    bus::ask(root, &properties, limit)
+}
+
 /// Reads the answers to [`START`].
-fn start(answers: &[Answer]) -> Result<Start, Trouble> {
+fn start(answers: &[Answer]) -> Result<(Start, Unset), Trouble> {
     let [
         state,
         error,
@@ -333,9 +358,11 @@ fn start(answers: &[Answer]) -> Result<Start, Trouble> {
         pause,
         interval,
         burst,
+        unset,
+        version,
     ] = answers
     else {
-        return Err(Trouble::NoCommand);
+        unreachable!("each property has an answer");
     };
     match state.read::<String>()?.as_str() {
         "loaded" | "merged" => {}
@@ -355,7 +382,7 @@ fn start(answers: &[Answer]) -> Result<Start, Trouble> {
         return Err(Trouble::NoCommand);
     }
     let (prevented, _): (Vec<i32>, Vec<i32>) = or_default(prevented)?;
-    Ok(Start {
+    let start = Start {
         commands,
         restart: Restart {
             policy: or_default(policy)?,
@@ -364,7 +391,36 @@ fn start(answers: &[Answer]) -> Result<Start, Trouble> {
             interval: interval.read_if_known()?.map(Duration::from_micros),
             burst: or_default(burst)?,
         },
-    })
+        hidden: Environment::new(),
+    };
+    let version = number(&or_default::<String>(version)?);
+    Ok((
+        start,
+        Unset {
+            names: or_default(unset)?,
+            version,
+            is_late: version >= 262,
+        },
+    ))
+}
+
+/// `UnsetEnvironment=`, and what depends on the version of systemd.
+struct Unset {
+    names: Vec<String>,
+    /// The version, such as 252.
+    version: u32,
+    /// Whether variables are taken away after those in commands are replaced, not before. Source: systemd's pull request
+    /// 43471; 257 does not yet.
+    is_late: bool,
+}
+
+impl Unset {
+    /// Whether the setting may take a variable of this name.
+    fn takes(&self, name: &OsStr) -> bool {
+        let names = (self.names.iter())
+            .map(|text| text.split_once('=').map_or(text.as_str(), |(name, _)| name));
+        names.into_iter().any(|unset| name == unset)
+    }
 }
 
 /// A property that is empty where this systemd does not know it.
@@ -432,10 +488,10 @@ fn working_directory(root: &Path, property: &str) -> PathBuf {
     path.to_owned()
 }
 
-/// The number at the beginning of a version such as `252.38-1~deb12u1`.
-fn number(version: &str) -> Option<u32> {
+/// The number at the beginning of a version such as `252.38-1~deb12u1`; 0 where there is none.
+fn number(version: &str) -> u32 {
     let end = version.find(|character: char| !character.is_ascii_digit());
-    version[..end.unwrap_or(version.len())].parse().ok()
+    version[..end.unwrap_or(version.len())].parse().unwrap_or(0)
 }
 
 /// The longest name of a unit. Source: `UNIT_NAME_MAX` in systemd's `src/basic/unit-name.h`.
@@ -469,7 +525,8 @@ fn full_name(unit: &OsStr) -> Result<String, Trouble> {
     } else {
         format!("{name}.service")
     };
-    if name.len() > NAME_LIMIT {
+    // A template stands for its instances, and cannot be started itself.
+    if name.len() > NAME_LIMIT || name.contains("@.") {
         return Err(Trouble::NotFound);
     }
     Ok(name)
@@ -484,7 +541,7 @@ fn object(name: &str) -> String {
         if byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit() {
             path.push(char::from(*byte));
         } else {
-            path.push_str(&format!("_{byte:02x}"));
+            let _ = write!(path, "_{byte:02x}");
         }
     }
     path
@@ -538,6 +595,8 @@ mod tests {
             answer(&2_000_000_u64),
             answer(&10_000_000_u64),
             answer(&5_u32),
+            answer(&vec![texts("A"), texts("B=c=d")]),
+            answer(&texts("262-1")),
         ];
         answers[at] = other;
         answers
@@ -545,7 +604,13 @@ mod tests {
 
     #[test]
     fn reads_what_is_started() {
-        let read = start(&answers(0, answer(&"loaded".to_owned()))).unwrap();
+        let (read, unset) = start(&answers(0, answer(&"loaded".to_owned()))).unwrap();
+        assert!(unset.is_late && ["A", "B"].iter().all(|name| unset.takes(OsStr::new(name))));
+        assert!(
+            !["", "C", "B=c=d"]
+                .iter()
+                .any(|name| unset.takes(OsStr::new(name)))
+        );
         let expands: Vec<_> = read
             .commands
             .iter()
@@ -572,22 +637,26 @@ mod tests {
             }
         );
         // systemd before 243.
-        let old = start(&answers(2, unknown())).unwrap();
+        let (old, _) = start(&answers(2, unknown())).unwrap();
         assert!(old.commands.iter().all(|command| command.expands));
         assert_eq!(old.commands[0].argv, read.commands[0].argv);
         // systemd before 230.
         assert_eq!(
-            start(&answers(7, unknown())).unwrap().restart.interval,
+            start(&answers(7, unknown())).unwrap().0.restart.interval,
             None
         );
     }
 
+    fn refusal(answers: &[Answer]) -> Trouble {
+        start(answers).map(|(start, _)| start).unwrap_err()
+    }
+
     #[test]
     fn says_what_is_wrong_with_a_unit() {
-        let said = |at, other| start(&answers(at, other)).unwrap_err().to_string();
+        let said = |at, other| refusal(&answers(at, other)).to_string();
         let state = |state: &str| said(0, answer(&state.to_owned()));
-        assert_eq!(state("not-found"), "the unit is not found");
-        assert_eq!(state("masked"), "the unit is masked");
+        assert_eq!(state("not-found"), "unit not found");
+        assert_eq!(state("masked"), "unit is masked");
         assert_eq!(state("error"), "systemd cannot load the unit: error");
         let no_commands = Vec::<CommandEx>::new();
         assert_eq!(said(2, answer(&no_commands)), "the unit starts no program");
@@ -604,7 +673,7 @@ mod tests {
             "Unit x has a bad unit file setting.".to_owned(),
         ));
         assert_eq!(
-            start(&broken).unwrap_err().to_string(),
+            refusal(&broken).to_string(),
             "systemd cannot load the unit: Unit x has a bad unit file setting."
         );
         let refused = Trouble::NoAnswer(io::Error::from_raw_os_error(13));
@@ -664,7 +733,7 @@ mod tests {
                 format!("/org/freedesktop/systemd1/unit/{path}")
             );
         }
-        for unit in ["", "a b", "/x", "a/b.service", "é", &"x".repeat(248)] {
+        for unit in ["", "a b", "/x", "a/b.service", "é", "a@", &"x".repeat(248)] {
             assert!(
                 matches!(full_name(OsStr::new(unit)), Err(Trouble::NotFound)),
                 "{unit}"
@@ -690,9 +759,9 @@ mod tests {
                 "{property}"
             );
         }
-        assert_eq!(number("252.38-1~deb12u1"), Some(252));
-        assert_eq!(number("262"), Some(262));
-        assert_eq!(number("v262"), None);
+        assert_eq!(number("252.38-1~deb12u1"), 252);
+        assert_eq!(number("262"), 262);
+        assert_eq!(number("v262"), 0);
     }
 
     #[test]
@@ -707,7 +776,7 @@ mod tests {
         };
         let unit = |checks: &[Line<'_>]| Unit {
             name: "kubelet.service".to_owned(),
-            start: start(&answers(0, answer(&"loaded".to_owned()))).unwrap(),
+            start: start(&answers(0, answer(&"loaded".to_owned()))).unwrap().0,
             exec_start_pre: checks.iter().copied().map(exec).collect(),
             environment: [("ARGS".into(), "--warn 'a b'".into())].into(),
             working_directory: PathBuf::from("/"),

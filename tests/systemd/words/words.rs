@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -58,7 +59,8 @@ fn dump() -> io::Result<()> {
 /// Writes down the words that the unit's program is going to get, from within the unit.
 fn inside(unit: &str) -> io::Result<()> {
     let start = unit::exec_start(Path::new("/"), OsStr::new(unit)).map_err(io::Error::other)?;
-    let words = start.commands[0].words(|name| env::var_os(name));
+    let words = start.commands[0]
+        .words(|name| env::var_os(name).or_else(|| start.hidden.get(name).cloned()));
     fs::write(format!("{RESULTS}/{unit}.inside"), ended(&words[1..]))
 }
 
@@ -135,6 +137,18 @@ fn compare() -> io::Result<()> {
             }
         }
     }
+    for (name, expected) in NAMES {
+        let said = match unit::load(Path::new("/"), OsStr::new(name)) {
+            Ok(unit) => unit.name,
+            Err(trouble) => trouble.to_string(),
+        };
+        if said == expected {
+            passed += 1;
+        } else {
+            failed += 1;
+            println!("FAILED: {name}: {said}, not {expected}");
+        }
+    }
     println!(
         "{passed} passed, {failed} failed ({refused} of them units that systemd does not start)"
     );
@@ -163,7 +177,7 @@ fn disagreement(name: &str) -> Result<bool, String> {
         &result("inside").unwrap_or_default(),
         &words,
     )?;
-    let said: BTreeMap<_, _> = (by_hand.environment.into_iter())
+    let mut said: BTreeMap<_, _> = (by_hand.environment.into_iter())
         .map(|(name, value)| (name.into_vec(), value.into_vec()))
         .collect();
     let environment: BTreeMap<_, _> = result("environment")
@@ -180,6 +194,11 @@ fn disagreement(name: &str) -> Result<bool, String> {
             name => !name.starts_with(b"MEMORY_PRESSURE_"),
         })
         .collect();
+    // From systemd 262 on variables in commands are replaced from more than a process gets.
+    let text = fs::read_to_string(format!("/etc/systemd/system/{name}")).unwrap_or_default();
+    if text.contains("UnsetEnvironment=") {
+        said.retain(|name, _| environment.contains_key(name));
+    }
     let shown = |variables: &BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<u8> {
         let text = |(name, value): (&Vec<u8>, &Vec<u8>)| [name, &b"="[..], value, b"\0"].concat();
         variables.iter().flat_map(text).collect()
@@ -204,9 +223,28 @@ fn same(what: &str, said: &[u8], real: &[u8]) -> Result<(), String> {
     ))
 }
 
+/// Names of units, and what is said by hand of each.
+const NAMES: [(&str, &str); 12] = [
+    ("shape-kubeadm", "shape-kubeadm.service"),
+    ("shape-kubeadm.service", "shape-kubeadm.service"),
+    ("alias", "alias.service"),
+    ("template@x", "template@x.service"),
+    ("nosuch", "the unit is not found"),
+    ("no such", "the unit is not found"),
+    ("template@", "the unit is not found"),
+    ("masked", "the unit is masked"),
+    (
+        "empty",
+        "systemd cannot load the unit: Unit empty.service has a bad unit file setting.",
+    ),
+    ("stops-only", "the unit starts no program"),
+    ("multi-user.target", "the unit starts no program"),
+    ("x.socket", "the unit is not found"),
+];
+
 /// Shapes of the field: the command's arguments, more settings, and the file that `EnvironmentFile=` may name.
 const SHAPES: [(&str, &str, &str, &[u8]); 34] = [
-    ("kubeadm", "$A $B $UNSET $C", "Environment=\"A=--bootstrap-kubeconfig=/b --kubeconfig=/k\"\nEnvironment=\"B=--config=/c\"\nEnvironmentFile=-FILE\nEnvironmentFile=-/nowhere", b"C=\"--x --y=z\"\n"),
+    ("kubeadm", "$A $B $UNSET $C", "Environment=\"A=--bootstrap-kubeconfig=/b --kubeconfig=/k\"\nEnvironment=\"B=--config=/c\"\nEnvironmentFile=-FILE\nEnvironmentFile=-/nowhere\nRemainAfterExit=yes", b"C=\"--x --y=z\"\n"),
     ("kubespray", "$A \\\n  $B \\\n  $UNSET", "EnvironmentFile=-FILE", b"A=\"--v=2 \\\n--config=/c \\\n --node-ip=192.0.2.2\"\n# comment\nB='x y'\n"),
     ("kops", "\"$DAEMON_ARGS\"", "EnvironmentFile=FILE", b"DAEMON_ARGS=\"--config=/c --v=2\"\nHOME=\"/root\"\n"),
     ("eks", "--config /c --x=y $A $B", "Environment='A=--node-ip=1 --v=2'\nEnvironment='B='", b""),
@@ -266,6 +304,19 @@ fn lay(root: &Path, seed: u64, count: u64) -> io::Result<()> {
         };
         place.unit(&format!("shape-{name}"), prefix, arguments, settings, file)?;
     }
+    for (name, content) in [
+        ("template@", "ExecStart=/bin/x %i"),
+        ("empty", "Type=simple"),
+        (
+            "stops-only",
+            "Type=oneshot\nRemainAfterExit=yes\nExecStop=/bin/x",
+        ),
+    ] {
+        let path = place.units.join(format!("{name}.service"));
+        fs::write(path, format!("[Service]\n{content}\n"))?;
+    }
+    symlink("/dev/null", place.units.join("masked.service"))?;
+    symlink("shape-kubeadm.service", place.units.join("alias.service"))?;
     for number in 0..count {
         let mut random = Random(seed.wrapping_mul(1_000_003).wrapping_add(number));
         random.next();

@@ -1,0 +1,331 @@
+//! Writes a look as one JSON object, for programs. Its schema is `packaging/schema.json`, which has the meaning of each
+//! member; what is there keeps its name and meaning while `version` stays.
+
+use serde::Serialize;
+
+use super::{Audience, remedy, words};
+use crate::boot::sysctl_d::Assignment;
+use crate::boot::{Origin, Suspect, WhyUnheeded};
+use crate::exit::Exit;
+use crate::kubelet::{Ground, Protection};
+use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Told};
+
+/// Counts up when a member goes or gets another meaning, not when one is added.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    unit: Option<&'a str>,
+    mode: &'static str,
+    kubelet: Kubelet,
+    tunables: Vec<Tunable>,
+    notes: Vec<NoteOf>,
+    summary: String,
+    remedies: Vec<Remedy>,
+    exit: Ending,
+}
+
+#[derive(Serialize)]
+struct Kubelet {
+    status: &'static str,
+    protect_kernel_defaults: Option<bool>,
+    source: Option<Source>,
+    reason: Option<String>,
+    may_refuse: Option<String>,
+    will_start: Option<bool>,
+    will_start_after_next_boot: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Tunable {
+    name: &'static str,
+    expected: i64,
+    actual: Option<i64>,
+    outcome: &'static str,
+    message: Option<String>,
+    previous: Option<i64>,
+    error: Option<String>,
+    source: Option<Source>,
+    suspects: Vec<SuspectOf>,
+    word_without_effect: Option<String>,
+    next_boot: Next,
+}
+
+#[derive(Serialize)]
+struct Next {
+    value: Option<i64>,
+    source: Option<Source>,
+    error: Option<String>,
+}
+
+/// Who set something: a place in a file, a word, or neither.
+#[derive(Default, Serialize)]
+struct Source {
+    kind: &'static str,
+    file: Option<String>,
+    line: Option<usize>,
+    text: Option<String>,
+    unheeded: Option<UnheededLine>,
+}
+
+#[derive(Serialize)]
+struct UnheededLine {
+    file: String,
+    line: usize,
+    text: String,
+    why: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct SuspectOf {
+    program: &'static str,
+    file: Option<String>,
+    line: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct NoteOf {
+    kind: &'static str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Remedy {
+    purpose: &'static str,
+    command: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Ending {
+    code: u8,
+    meaning: &'static str,
+}
+
+/// The whole report as a text of several lines.
+pub(super) fn render(look: &Look) -> String {
+    let exit = Exit::of(look);
+    let document = Document {
+        version: VERSION,
+        unit: look.unit.as_deref(),
+        mode: mode(look.mode),
+        kubelet: kubelet(look),
+        tunables: look.sights.iter().map(tunable).collect(),
+        notes: look.notes.iter().map(note).collect(),
+        summary: words::summary(look, Audience::Person),
+        remedies: remedy::of(look).into_iter().map(Remedy::from).collect(),
+        exit: Ending {
+            code: exit.code(),
+            meaning: exit.meaning(),
+        },
+    };
+    let mut text = serde_json::to_string_pretty(&document)
+        .expect("its members are strings, numbers and lists");
+    text.push('\n');
+    text
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::AsKubelet => "as-kubelet",
+        Mode::Warn => "warn",
+        Mode::Strict => "strict",
+        Mode::Modify => "modify",
+        Mode::ModifiedInUnit => "modified-in-unit",
+    }
+}
+
+fn kubelet(look: &Look) -> Kubelet {
+    let (status, setting, reason) = match &look.told {
+        Told::NotAsked => ("not-asked", None, None),
+        Told::Nothing => ("no-kubelet", None, None),
+        Told::NotKnown(why) => ("not-known", None, Some(why.clone())),
+        Told::NotStarted(why) => ("not-started", None, Some(why.clone())),
+        Told::Kubelet(kubelet) => match &kubelet.protection {
+            Protection::On(ground) => ("known", Some((true, ground)), None),
+            Protection::Off(ground) => ("known", Some((false, ground)), None),
+            Protection::NotThereYet(_) => ("not-configured", None, words::ground(&look.told)),
+            Protection::Fails(why) => ("fails-first", None, Some(why.clone())),
+            Protection::Unknown(why) => ("not-known", None, Some(why.clone())),
+        },
+    };
+    Kubelet {
+        status,
+        protect_kernel_defaults: setting.map(|(value, _)| value),
+        source: setting.map(|(_, ground)| Source::from(ground)),
+        reason: reason.map(|reason| words::plain(&reason)),
+        may_refuse: match &look.told {
+            Told::Kubelet(kubelet) => kubelet.may_refuse.as_deref().map(words::plain),
+            _ => None,
+        },
+        will_start: look.will_start(),
+        will_start_after_next_boot: look.will_start_after_next_boot(),
+    }
+}
+
+fn tunable(sight: &Sight) -> Tunable {
+    let finding = &sight.finding;
+    let error = finding.now.as_ref().err().or(finding.refused.as_ref());
+    Tunable {
+        name: finding.tunable.name,
+        expected: finding.tunable.expected,
+        actual: finding.now.as_ref().ok().copied(),
+        outcome: outcome(sight.outcome),
+        message: words::finding(sight),
+        previous: finding.was,
+        error: error.map(words::sysctl_error),
+        source: sight.origin.as_ref().map(Source::from),
+        suspects: sight.suspects.iter().map(SuspectOf::from).collect(),
+        word_without_effect: sight.word_without_effect.as_deref().map(words::plain),
+        next_boot: match &sight.next {
+            NextBoot::Right => Next {
+                value: Some(finding.tunable.expected),
+                source: None,
+                error: None,
+            },
+            NextBoot::Wrong { value, origin } => Next {
+                value: Some(*value),
+                source: Some(origin.into()),
+                error: None,
+            },
+            NextBoot::Unknown(problem) => Next {
+                value: None,
+                source: None,
+                error: Some(words::unread(problem)),
+            },
+        },
+    }
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Right => "right",
+        Outcome::RightUntilBoot => "right-until-boot",
+        Outcome::Corrected => "corrected",
+        Outcome::WillBeCorrected => "will-be-corrected",
+        Outcome::Overwritten => "overwritten",
+        Outcome::Ignored => "ignored",
+        Outcome::Undecided => "undecided",
+        Outcome::Wrong => "wrong",
+        Outcome::Refused => "refused",
+        Outcome::Unreadable => "unreadable",
+    }
+}
+
+fn note(note: &Note) -> NoteOf {
+    NoteOf {
+        kind: match note {
+            Note::OptionsNotUnderstood { .. } => "options-not-understood",
+            Note::VariableMisspelt(_) => "variable-misspelt",
+            Note::OptionInUnit(_) => "option-in-unit",
+            Note::NotInUnit(_) => "not-in-unit",
+            Note::Persisted(Some(_)) => "persisted",
+            Note::Persisted(None) => "nothing-to-persist",
+            Note::NotPersisted(_) => "not-persisted",
+        },
+        message: words::note(note),
+    }
+}
+
+impl From<&Ground> for Source {
+    fn from(ground: &Ground) -> Self {
+        match ground {
+            Ground::Default => Self {
+                kind: "default",
+                ..Self::default()
+            },
+            Ground::Flag(word) => Self {
+                kind: "flag",
+                text: Some(words::plain(word)),
+                ..Self::default()
+            },
+            Ground::File { path, line } => Self {
+                kind: "file",
+                file: Some(words::plain_path(path)),
+                line: Some(*line),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl From<&Origin<'_>> for Source {
+    fn from(origin: &Origin) -> Self {
+        match origin {
+            Origin::File(line) => Self {
+                kind: "file",
+                file: Some(words::plain_path(&line.path)),
+                line: Some(line.line),
+                text: Some(words::asked(line)),
+                unheeded: None,
+            },
+            Origin::Kernel { word, unheeded } => Self {
+                kind: match word {
+                    Some(_) => "kernel-command-line",
+                    None => "kernel-default",
+                },
+                text: word.as_deref().map(words::plain),
+                unheeded: unheeded
+                    .as_ref()
+                    .map(|it| UnheededLine::new(it.line, Some(it.why))),
+                ..Self::default()
+            },
+            Origin::SinceBoot { unheeded, .. } => Self {
+                kind: "changed-since-boot",
+                unheeded: unheeded.map(|line| UnheededLine::new(line, None)),
+                ..Self::default()
+            },
+            Origin::Unknown(problem) => Self {
+                kind: "unknown",
+                text: Some(words::unread(problem)),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl UnheededLine {
+    fn new(line: &Assignment, why: Option<WhyUnheeded>) -> Self {
+        Self {
+            file: words::plain_path(&line.path),
+            line: line.line,
+            text: words::asked(line),
+            why: why.map(|why| match why {
+                WhyUnheeded::Refused => "refused-by-the-kernel",
+                WhyUnheeded::FileIsNewer => "written-since-boot",
+                WhyUnheeded::FileIsOlder => "changed-back-or-not-applied",
+                WhyUnheeded::Unclear => "not-known",
+            }),
+        }
+    }
+}
+
+impl From<&Suspect> for SuspectOf {
+    fn from(suspect: &Suspect) -> Self {
+        match suspect {
+            Suspect::Tuned => Self {
+                program: "tuned",
+                file: None,
+                line: None,
+            },
+            Suspect::File {
+                program,
+                path,
+                line,
+            } => Self {
+                program,
+                file: Some(words::plain_path(path)),
+                line: Some(*line),
+            },
+        }
+    }
+}
+
+impl From<remedy::Remedy> for Remedy {
+    fn from(remedy: remedy::Remedy) -> Self {
+        Self {
+            purpose: remedy.purpose,
+            command: remedy.command,
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Holds what programs read against their own judges, over every fixture tree of `tests/cases`: JSON against the shipped
+//! JSON Schema by Python's jsonschema, the metrics by promtool, the sentences that node-problem-detector sorts by Go's
+//! regular expressions; and all against the exit code and each other.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use support::{Namespace, Outcome, User, scratch};
+
+support::tests![
+    json_keeps_to_its_schema_and_to_the_exit_code,
+    the_schema_refuses_what_the_program_does_not_print,
+    the_metrics_are_what_promtool_takes_and_json_says,
+    node_problem_detector_sorts_what_is_said,
+    a_unit_that_collects_gets_the_format_and_kubelets_own_does_not,
+];
+
+const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/schema.json");
+
+/// Options that lead to different looks. What follows `--modify` sees the values that it has corrected.
+const OPTIONS: [&str; 9] = [
+    "",
+    "--warn",
+    "--strict",
+    "-- kubelet --protect-kernel-defaults",
+    "-- kubelet",
+    "-- kubelet --config=/var/lib/kubelet/config.yaml",
+    "-- kubelet --protect-kernel-defaults=maybe",
+    "--modify -- kubelet --protect-kernel-defaults",
+    "-- kubelet --protect-kernel-defaults",
+];
+
+/// What runs with the same options printed in both formats, and how they ended.
+#[derive(Debug)]
+struct Run {
+    name: String,
+    exit: u64,
+    document: Value,
+    metrics: String,
+}
+
+/// Every fixture with every set of options, or why that cannot be done here.
+fn runs() -> Result<&'static [Run], String> {
+    static RUNS: OnceLock<Result<Vec<Run>, String>> = OnceLock::new();
+    let runs = RUNS.get_or_init(|| {
+        let mut runs = run_all("root", User::Root)?;
+        runs.extend(run_all("user", User::Ordinary)?);
+        Ok(runs)
+    });
+    runs.as_deref().map_err(String::clone)
+}
+
+fn run_all(name: &str, user: User) -> Result<Vec<Run>, String> {
+    let namespace = Namespace::new(&format!("formats-{name}"), user, &[])?;
+    let script = OPTIONS.map(|options| {
+        // The metrics are printed before anything is corrected, and after it where nothing is.
+        format!(
+            "kubelet-tunables --format prometheus {} >/tmp/metrics 2>&1
+             kubelet-tunables --format json {options} >/tmp/json 2>&1; echo $?; cat /tmp/json
+             echo '\x1e'; cat /tmp/metrics; echo '\x1e'",
+            options.replace("--modify", "")
+        )
+    });
+    let script = script.join("\n");
+    let mut runs = Vec::new();
+    for case in cases() {
+        let output = namespace.run(&case, &script);
+        let printed = String::from_utf8(output.stdout).expect("all formats are UTF-8");
+        let mut parts = printed.split("\x1e\n");
+        for options in OPTIONS {
+            let name = format!("{name}, {}, {options}", case.file_name().unwrap().display());
+            let (exit, document) = parts.next().unwrap().split_once('\n').unwrap();
+            runs.push(Run {
+                exit: exit.parse().unwrap(),
+                document: serde_json::from_str(document)
+                    .unwrap_or_else(|error| panic!("{name}: {error}: {document}")),
+                metrics: parts.next().unwrap().to_string(),
+                name,
+            });
+        }
+    }
+    Ok(runs)
+}
+
+fn cases() -> Vec<PathBuf> {
+    let mut cases: Vec<_> = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    cases.sort();
+    assert!(cases.len() >= 20, "only {} cases were found", cases.len());
+    cases
+}
+
+/// Runs a judge over an input: whether it is content, and what it says.
+fn judge(command: &mut Command, input: &[u8]) -> Result<(bool, String), String> {
+    let mut judge = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    judge.stdin.take().unwrap().write_all(input).unwrap();
+    let output = judge.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    Ok((output.status.success(), said))
+}
+
+/// What the schema has against each document.
+fn complaints(documents: &[&Value]) -> Result<Vec<Option<String>>, String> {
+    let mut python = Command::new("/usr/bin/python3");
+    python
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats.py"))
+        .arg(SCHEMA);
+    let (is_good, said) = judge(&mut python, json!(documents).to_string().as_bytes())?;
+    if !is_good && said.contains("No module named 'jsonschema'") {
+        return Err("python3-jsonschema is not installed".into());
+    }
+    assert!(is_good, "{said}");
+    Ok(serde_json::from_str(&said).unwrap())
+}
+
+fn json_keeps_to_its_schema_and_to_the_exit_code() -> Outcome {
+    let runs = runs()?;
+    let documents: Vec<_> = runs.iter().map(|run| &run.document).collect();
+    let complaints = complaints(&documents)?;
+    let mut outcomes = BTreeSet::new();
+    let mut statuses = BTreeSet::new();
+    for (run, complaint) in runs.iter().zip(complaints) {
+        let document = &run.document;
+        assert_eq!(complaint, None, "{}: {document}", run.name);
+        assert_eq!(document["exit"]["code"], run.exit, "{}", run.name);
+        let (kubelet, mode) = (&document["kubelet"], &document["mode"]);
+        // An exit code that stops kubelet and the answer that it starts exclude each other.
+        let is_consistent = match &kubelet["will_start"] {
+            Value::Bool(true) => run.exit == 0,
+            Value::Bool(false) => run.exit != 0 || mode == "warn",
+            _ => run.exit == 0 || kubelet["status"] == "no-kubelet",
+        };
+        assert!(is_consistent, "{}: {document}", run.name);
+        statuses.insert(kubelet["status"].as_str().unwrap());
+        for tunable in document["tunables"].as_array().unwrap() {
+            let outcome = tunable["outcome"].as_str().unwrap();
+            outcomes.insert(outcome);
+            let is_right = tunable["actual"] == tunable["expected"];
+            let says_right = ["right", "right-until-boot", "corrected"].contains(&outcome);
+            assert_eq!(is_right, says_right, "{}: {tunable}", run.name);
+        }
+    }
+    // What no fixture brings about is not shown to keep to the schema.
+    for outcome in [
+        "right",
+        "right-until-boot",
+        "corrected",
+        "overwritten",
+        "wrong",
+        "refused",
+        "unreadable",
+    ] {
+        assert!(outcomes.contains(outcome), "{outcome}: {outcomes:?}");
+    }
+    for status in [
+        "known",
+        "no-kubelet",
+        "not-asked",
+        "not-configured",
+        "fails-first",
+    ] {
+        assert!(statuses.contains(status), "{status}: {statuses:?}");
+    }
+    Ok(())
+}
+
+fn the_schema_refuses_what_the_program_does_not_print() -> Outcome {
+    let runs = runs()?;
+    let mut named = runs.iter();
+    let good = named.find(|run| {
+        run.name
+            .starts_with("root, 09-all-wrong, -- kubelet --protect")
+    });
+    let mut documents = vec![good.unwrap().document.clone()];
+    let changes: [(&str, Value); 12] = [
+        ("/version", json!(2)),
+        ("/tunables/0/name", json!("vm.panic_on_oom")),
+        ("/tunables/2/expected", json!(11)),
+        ("/tunables/2/actual", json!("0")),
+        ("/tunables/2/actual", Value::Null),
+        ("/tunables/2/outcome", json!("bad")),
+        ("/tunables/2/source/kind", json!("flag")),
+        ("/tunables/2/source/line", json!(0)),
+        ("/tunables/2/next_boot/value", Value::Null),
+        ("/kubelet/protect_kernel_defaults", Value::Null),
+        ("/kubelet/status", json!("not-known")),
+        ("/exit/code", json!(1)),
+    ];
+    for (place, value) in changes {
+        let mut document = documents[0].clone();
+        *document.pointer_mut(place).unwrap() = value;
+        documents.push(document);
+    }
+    // Each member is needed, and one that the schema does not describe is not printed.
+    for place in [
+        "",
+        "/kubelet",
+        "/tunables/0",
+        "/tunables/2/source",
+        "/tunables/0/next_boot",
+        "/exit",
+    ] {
+        let members = documents[0].pointer(place).unwrap().as_object().unwrap();
+        for member in members.keys().cloned().collect::<Vec<_>>() {
+            let mut document = documents[0].clone();
+            let object = document.pointer_mut(place).unwrap().as_object_mut();
+            object.unwrap().remove(&member);
+            documents.push(document);
+        }
+        let mut document = documents[0].clone();
+        let object = document.pointer_mut(place).unwrap().as_object_mut();
+        object.unwrap().insert("new".to_string(), Value::Null);
+        documents.push(document);
+    }
+    let complaints = complaints(&documents.iter().collect::<Vec<_>>())?;
+    assert_eq!(complaints[0], None);
+    for (document, complaint) in documents.iter().zip(&complaints).skip(1) {
+        assert!(complaint.is_some(), "{document}");
+    }
+    Ok(())
+}
+
+fn the_metrics_are_what_promtool_takes_and_json_says() -> Outcome {
+    let runs = runs()?;
+    let mut judged = BTreeSet::new();
+    for run in runs {
+        let (samples, stamp) = samples(&run.metrics);
+        let stamp = stamp.unwrap_or_else(|| panic!("{}: no time: {}", run.name, run.metrics));
+        assert!(stamp > 1_700_000_000, "{}", run.name);
+        if run.document["mode"] != "modify" {
+            assert_eq!(samples, expected_samples(&run.document), "{}", run.name);
+        }
+        if judged.insert(samples) {
+            let mut promtool = Command::new("promtool");
+            let promtool = promtool.args(["check", "metrics"]);
+            let (is_good, said) = judge(promtool, run.metrics.as_bytes())?;
+            assert!(is_good && said.is_empty(), "{}: {said}", run.name);
+        }
+    }
+    assert!(judged.len() >= 20, "only {} differ", judged.len());
+    Ok(())
+}
+
+/// The samples of a text without the time of the check, and that time.
+fn samples(text: &str) -> (BTreeSet<String>, Option<u64>) {
+    let mut stamp = None;
+    let mut samples = BTreeSet::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_prefix("kubelet_tunables_last_check_timestamp_seconds ") {
+            Some(time) => stamp = time.parse().ok(),
+            None => assert!(samples.insert(line.to_string()), "{line} is there twice"),
+        }
+    }
+    (samples, stamp)
+}
+
+fn expected_samples(document: &Value) -> BTreeSet<String> {
+    let mut samples = BTreeSet::new();
+    let mut add = |name: &str, labels: &str, value: &Value| {
+        let value = value
+            .as_bool()
+            .map_or(value.clone(), |it| json!(u8::from(it)));
+        if !value.is_null() {
+            samples.insert(format!("kubelet_tunables_{name}{labels} {value}"));
+        }
+    };
+    for tunable in document["tunables"].as_array().unwrap() {
+        let labels = format!("{{sysctl={}}}", tunable["name"]);
+        add("expected", &labels, &tunable["expected"]);
+        add("actual", &labels, &tunable["actual"]);
+        add("next_boot", &labels, &tunable["next_boot"]["value"]);
+    }
+    let kubelet = &document["kubelet"];
+    let (now, later) = (
+        &kubelet["will_start"],
+        &kubelet["will_start_after_next_boot"],
+    );
+    add("kubelet_would_start", "", now);
+    add("kubelet_would_start_after_next_boot", "", later);
+    add("determined", "", &json!(!now.is_null() && !later.is_null()));
+    samples
+}
+
+fn node_problem_detector_sorts_what_is_said() -> Outcome {
+    let mut expected = BTreeMap::new();
+    for run in runs()? {
+        for tunable in run.document["tunables"].as_array().unwrap() {
+            let reason = match tunable["outcome"].as_str().unwrap() {
+                "right-until-boot" => "NextBootSetsWrongValue",
+                "wrong" | "undecided" | "refused" => "KubeletTunableWrong",
+                "unreadable" => "KubeletTunableUnreadable",
+                _ => "-",
+            };
+            if let Some(message) = tunable["message"].as_str() {
+                expected.insert(message.to_string(), reason);
+            }
+        }
+    }
+    // What it all comes to, as the journal has it.
+    let namespace = Namespace::new("formats-entries", User::Root, &[])?;
+    for (case, command, reason) in [
+        ("09-all-wrong", "kubelet-tunables", "KubeletNotStarted"),
+        (
+            "09-all-wrong",
+            "kubelet-tunables --strict",
+            "KubeletNotStarted",
+        ),
+        ("12-missing", "kubelet-tunables", "KubeletNotStarted"),
+        ("18-read-only", "kubelet-tunables", "KubeletNotStarted"),
+        ("09-all-wrong", "kubelet-tunables --warn", "KubeletMayFail"),
+        (
+            "09-all-wrong",
+            "kubelet-tunables --unit kubelet.service",
+            "KubeletMayFail",
+        ),
+        ("30-forecast", "kubelet-tunables", "-"),
+        (
+            "09-all-wrong",
+            "kubelet-tunables -- kubelet --protect-kernel-defaults=maybe",
+            "-",
+        ),
+        ("09-all-wrong", "kubelet-tunables --modify", "-"),
+    ] {
+        let case = cases()
+            .into_iter()
+            .find(|path| path.ends_with(case))
+            .unwrap();
+        let output = namespace.run(&case, &format!("as-service {command} 2>&1"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let summary = said
+            .lines()
+            .last()
+            .unwrap_or_else(|| panic!("{command}: nothing said"));
+        expected.insert(summary.to_string(), reason);
+    }
+    let scratch = scratch("node-problem-detector");
+    let mut go = Command::new("go");
+    go.arg("run")
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/node_problem_detector.go"
+        ))
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/packaging/node-problem-detector/kubelet-tunables-monitor.json"
+        ))
+        .envs([
+            ("GOCACHE", scratch.join("cache")),
+            ("GOPATH", scratch.join("path")),
+        ])
+        .envs([
+            ("GO111MODULE", "off"),
+            ("GOFLAGS", ""),
+            ("CGO_ENABLED", "0"),
+        ]);
+    let messages: Vec<_> = expected.keys().map(String::as_str).collect();
+    let judged = judge(&mut go, (messages.join("\n") + "\n").as_bytes());
+    let _ = fs::remove_dir_all(&scratch);
+    let (is_good, said) = judged?;
+    assert!(is_good, "{said}");
+    let sorted: Vec<_> = said.lines().collect();
+    assert_eq!(sorted.len(), expected.len(), "{said}");
+    for ((message, reason), sorted) in expected.iter().zip(sorted) {
+        assert_eq!(sorted, *reason, "{message}");
+    }
+    let reasons: BTreeSet<_> = expected.values().collect();
+    assert_eq!(reasons.len(), 6, "{reasons:?}");
+    Ok(())
+}
+
+fn a_unit_that_collects_gets_the_format_and_kubelets_own_does_not() -> Outcome {
+    let namespace = Namespace::new("formats-unit", User::Root, &[])?;
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/09-all-wrong");
+    let run = |command: &str| {
+        let output = namespace.run(&case, &format!("{command}; echo \"[exit $?]\""));
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let by_hand = run("kubelet-tunables --format json -- kubelet --protect-kernel-defaults");
+    let by_unit =
+        run("as-service kubelet-tunables --format json -- kubelet --protect-kernel-defaults");
+    assert_eq!(by_unit, by_hand);
+    assert!(by_hand.0.starts_with('{') && by_hand.0.ends_with("[exit 78]\n"));
+    // Without a control group of its own, a process of a service is taken for the check in the unit it names.
+    let (stdout, stderr) = run("as-service kubelet-tunables --unit kubelet.service --format json");
+    assert!(!stdout.contains('{'), "{stdout}");
+    let said = stdout + &stderr;
+    assert!(
+        said.contains("the option '--format' is for a shell"),
+        "{said}"
+    );
+    Ok(())
+}
