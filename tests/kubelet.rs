@@ -16,7 +16,14 @@ use std::thread;
 
 use kubelet_tunables::kubelet::{self, Kubelet, Protection};
 use kubelet_tunables::root::Root;
-use support::{not_run, scratch};
+use support::{Outcome, scratch};
+
+support::tests![
+    reads_command_lines_as_kubelet_does,
+    reads_files_as_kubelet_does,
+    reads_every_style_of_yaml_as_kubelet_does,
+    merges_drop_ins_as_kubelet_does,
+];
 
 const LINES: usize = 4_000;
 const FILES: usize = 4_000;
@@ -125,16 +132,12 @@ const PARTS: &[&str] = &[
     "kind",
 ];
 
-#[test]
-fn reads_command_lines_as_kubelet_does() {
-    const TEST: &str = "reads_command_lines_as_kubelet_does";
-    let Some(judge) = Judge::find(TEST, "judge") else {
-        return;
-    };
+fn reads_command_lines_as_kubelet_does() -> Outcome {
+    let judge = Judge::find("judge")?;
     let flags = judge.flags();
     let mut random = Random::new(1);
     let mut tally = Tally::default();
-    in_turn(TEST, count(LINES), |folders| {
+    in_turn("lines", count(LINES), |folders| {
         let cases: Vec<_> = folders
             .iter()
             .map(|folder| {
@@ -161,33 +164,26 @@ fn reads_command_lines_as_kubelet_does() {
         }
     });
     tally.judge(20);
+    Ok(())
 }
 
-#[test]
-fn reads_files_as_kubelet_does() {
+fn reads_files_as_kubelet_does() -> Outcome {
     let mut random = Random::new(2);
-    compare_files("reads_files_as_kubelet_does", count(FILES), || {
-        file(&mut random)
-    });
+    compare_files("files", count(FILES), || file(&mut random))
 }
 
-#[test]
-fn reads_every_style_of_yaml_as_kubelet_does() {
+fn reads_every_style_of_yaml_as_kubelet_does() -> Outcome {
     let mut random = Random::new(3);
-    compare_files(
-        "reads_every_style_of_yaml_as_kubelet_does",
-        count(STYLES),
-        || Style(&mut random).file().into_bytes(),
-    );
+    compare_files("styles", count(STYLES), || {
+        Style(&mut random).file().into_bytes()
+    })
 }
 
-fn compare_files(test: &str, count: usize, mut content: impl FnMut() -> Vec<u8>) {
-    let (Some(old), Some(today)) = (Judge::find(test, "judge"), Judge::find(test, "today")) else {
-        return;
-    };
+fn compare_files(name: &str, count: usize, mut content: impl FnMut() -> Vec<u8>) -> Outcome {
+    let (old, today) = (Judge::find("judge")?, Judge::find("today")?);
     let words = [OsString::from("--config=/config")];
     let mut tally = Tally::default();
-    in_turn(test, count, |folders| {
+    in_turn(name, count, |folders| {
         let contents: Vec<_> = folders
             .iter()
             .map(|folder| {
@@ -208,17 +204,14 @@ fn compare_files(test: &str, count: usize, mut content: impl FnMut() -> Vec<u8>)
         }
     });
     tally.judge(50);
+    Ok(())
 }
 
-#[test]
-fn merges_drop_ins_as_kubelet_does() {
-    const TEST: &str = "merges_drop_ins_as_kubelet_does";
-    let Some(today) = Judge::find(TEST, "today") else {
-        return;
-    };
+fn merges_drop_ins_as_kubelet_does() -> Outcome {
+    let today = Judge::find("today")?;
     let mut random = Random::new(4);
     let mut tally = Tally::default();
-    in_turn(TEST, count(TREES), |folders| {
+    in_turn("trees", count(TREES), |folders| {
         let lines: Vec<_> = folders
             .iter()
             .map(|folder| tree(&mut random, folder))
@@ -239,6 +232,7 @@ fn merges_drop_ins_as_kubelet_does() {
         }
     });
     tally.judge(50);
+    Ok(())
 }
 
 fn kubelet_at(root: &Path, working_directory: &Path, words: &[OsString]) -> Kubelet {
@@ -250,9 +244,9 @@ fn kubelet_at(root: &Path, working_directory: &Path, words: &[OsString]) -> Kube
 }
 
 /// Makes so many folders, some at a time.
-fn in_turn(test: &str, count: usize, mut some: impl FnMut(&[PathBuf])) {
+fn in_turn(name: &str, count: usize, mut some: impl FnMut(&[PathBuf])) {
     for begin in (0..count).step_by(AT_ONCE) {
-        let root = scratch(test);
+        let root = scratch(name);
         let folders: Vec<_> = (begin..count.min(begin + AT_ONCE))
             .map(|number| root.join(number.to_string()))
             .collect();
@@ -426,7 +420,7 @@ struct Judge(PathBuf);
 
 impl Judge {
     /// The judge; it takes minutes to build, which only CI waits for.
-    fn find(test: &str, name: &str) -> Option<Self> {
+    fn find(name: &str) -> Result<Self, String> {
         let mut build = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubelet/build"));
         build.arg(name);
         if std::env::var("CI").as_deref() != Ok("true") {
@@ -435,10 +429,9 @@ impl Judge {
         let output = build.output().unwrap();
         if !output.status.success() {
             let why = String::from_utf8_lossy(&output.stderr);
-            not_run(test, &format!("no judge: {}", why.trim()));
-            return None;
+            return Err(format!("no judge: {}", why.trim()));
         }
-        Some(Self(
+        Ok(Self(
             OsString::from_vec(output.stdout.trim_ascii().to_vec()).into(),
         ))
     }

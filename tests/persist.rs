@@ -1,17 +1,17 @@
 //! Faults while the file in /etc/sysctl.d is written, each made anew in a mount namespace: nothing half-written and nothing
 //! else is left, and the error names the operation and the path.
 //!
-//! `ROWS=text cargo test --test persist` runs only those whose row has the text. The test runs itself again under the fault.
+//! `cargo test --test persist fsync` runs those whose fault has the text. The program runs itself again under the fault.
 
 mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use kubelet_tunables::persist::{PersistError, persist};
 use kubelet_tunables::root::Root;
-use support::{copy, not_run, own_uid, scratch};
+use support::{Outcome, copy, own_uid, scratch, test};
 
 /// The fault; what persist says; the files that are in the folder then. In the fault `$D` is the folder, `$T` the name of
 /// the temporary file, and `inject` has strace do that to the calls on that path. `/` as the root is that of the namespace.
@@ -80,14 +80,14 @@ inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
 # Does that once the temporary file is there.
 meanwhile() { (for _ in $(seq 500); do [ ! -e "$D/$T" ] || { "$@"; break; }; sleep 0.01; done) & }
 # A file of ours that a later one beats.
-old() { R=$R "$TEST" $ARGUMENTS >/dev/null; echo kernel.panic=0 >"$D/99.conf"; }
+old() { R=$R "$TEST" >/dev/null; echo kernel.panic=0 >"$D/99.conf"; }
 mkdir -p "$D" "$R/proc"
 : >"$R/proc/cmdline"
 eval "$ROW"
 eval "echo \"SAID=$SAID\"; echo \"FILES=$FILES\"" >expected
 echo "pid=$$ R=$R D=$D" >fault
 umask 077
-exec $as ${trace:+strace -D -f -q -o trace $trace} env R="$R" "$TEST" $ARGUMENTS
+exec $as ${trace:+strace -D -f -q -o trace $trace} env R="$R" "$TEST"
 "#;
 
 /// Runs it and looks at what is there then; where the fault was a call's, runs the program again without it.
@@ -112,64 +112,65 @@ look() {
 }
 look
 [ -e trace ] || exit 0
-R=$R "$TEST" $ARGUMENTS >again 2>&1 || :
+R=$R "$TEST" >again 2>&1 || :
 grep -q '^SAID: ok' again || { echo "again:"; cat again; }
 ls -d "$D"/.kubelet-tunables* 2>/dev/null || :
 look
 "#;
 
-#[test]
-fn each_fault_leaves_nothing_half_written() {
-    const TEST: &str = "each_fault_leaves_nothing_half_written";
+fn main() -> ExitCode {
     if let Some(root) = std::env::var_os("R") {
-        let path = Path::new(&root);
-        // A tree is an image, but for the machine's own root.
-        let root = if path == Path::new("/") {
-            Ok(Root::machine(path))
-        } else {
-            Root::image(path)
+        say(Path::new(&root));
+        return ExitCode::SUCCESS;
+    }
+    let rows: Vec<_> = ROWS.lines().filter(|row| row.contains(" | ")).collect();
+    assert!(!rows.is_empty());
+    let tests = rows.into_iter().enumerate().map(|(number, row)| {
+        let columns: Vec<_> = row.split(" |").map(str::trim).collect();
+        let [fault, said, files] = columns[..] else {
+            panic!("{row}");
         };
-        let root = match root {
-            Ok(root) => root,
-            Err(error) => return println!("\nSAID: {error}"),
-        };
-        match persist(&root) {
-            Ok(_) => println!("\nSAID: ok"),
-            Err(PersistError::Io {
-                operation,
-                path,
-                source,
-            }) => {
-                let operation = format!("{operation:?}").to_lowercase();
-                println!("\nSAID: {operation} {}: {source}", path.display());
-            }
-            Err(error) => println!("\nSAID: {error:?}"),
-        }
-        return;
-    }
-    if own_uid() != 0 {
-        return not_run(TEST, "it needs root");
-    }
-    if Command::new("strace").arg("--version").output().is_err() {
-        return not_run(TEST, "strace is not installed");
-    }
-    let only = std::env::var("ROWS").unwrap_or_default();
-    let rows: Vec<_> = ROWS
-        .lines()
-        .filter(|row| row.contains(" | ") && row.contains(&only))
-        .collect();
-    assert!(!rows.is_empty(), "no row has {only}");
-    let failed = rows.iter().filter(|row| !ends_as_expected(row)).count();
-    println!("persist: {} faults, {failed} ended otherwise", rows.len());
-    assert_eq!(failed, 0);
+        test(format!("{number:02} {fault}"), move || {
+            ends_as_expected(number, fault, said, files)
+        })
+    });
+    support::main(tests.collect())
 }
 
-fn ends_as_expected(row: &str) -> bool {
-    let columns: Vec<_> = row.split(" |").map(str::trim).collect();
-    let [fault, said, files] = columns[..] else {
-        panic!("{row}");
+/// Under the fault: what `persist` says.
+fn say(path: &Path) {
+    // A tree is an image, but for the machine's own root.
+    let root = if path == Path::new("/") {
+        Ok(Root::machine(path))
+    } else {
+        Root::image(path)
     };
-    let base = scratch("persist");
+    let root = match root {
+        Ok(root) => root,
+        Err(error) => return println!("SAID: {error}"),
+    };
+    match persist(&root) {
+        Ok(_) => println!("SAID: ok"),
+        Err(PersistError::Io {
+            operation,
+            path,
+            source,
+        }) => {
+            let operation = format!("{operation:?}").to_lowercase();
+            println!("SAID: {operation} {}: {source}", path.display());
+        }
+        Err(error) => println!("SAID: {error:?}"),
+    }
+}
+
+fn ends_as_expected(number: usize, fault: &str, said: &str, files: &str) -> Outcome {
+    if own_uid() != 0 {
+        return Err("it needs root".into());
+    }
+    if Command::new("strace").arg("--version").output().is_err() {
+        return Err("strace is not installed".into());
+    }
+    let base = scratch(&format!("persist-{number}"));
     // Every user has to be able to run it.
     let program = base.join("test");
     copy(&std::env::current_exe().unwrap(), &program);
@@ -181,10 +182,6 @@ fn ends_as_expected(row: &str) -> bool {
         .env("BASE", &base)
         .env("R", &root)
         .env("TEST", &program)
-        .env(
-            "ARGUMENTS",
-            "--exact each_fault_leaves_nothing_half_written --nocapture",
-        )
         .env("FAULT", FAULT)
         .env("ROW", fault)
         .env("SAID", said)
@@ -195,12 +192,9 @@ fn ends_as_expected(row: &str) -> bool {
     let mut seen = String::from_utf8_lossy(&output.stdout).into_owned();
     seen.push_str(&String::from_utf8_lossy(&output.stderr));
     // The number of the error is not of interest.
-    let plain = strip_numbers(&seen);
-    if plain != expected {
-        println!("{row}\n expected: {expected}\n seen: {plain}\n");
-    }
+    assert_eq!(strip_numbers(&seen), expected);
     fs::remove_dir_all(base).unwrap();
-    plain == expected
+    Ok(())
 }
 
 /// The text without ` (os error 28)`.

@@ -66,15 +66,6 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-/// Says that a test could not run; where everything has to run (`CI=true`) that is a failure.
-pub fn not_run(test: &str, why: &str) {
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{test} could not run: {why}"
-    );
-    eprintln!("NOT RUN: {test}: {why}");
-}
-
 /// As whom the programs in a namespace run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
