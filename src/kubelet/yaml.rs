@@ -6,17 +6,18 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, Read};
 
 use libyaml_safer::{BOOL_TAG, Encoding, EventData, MappingStyle, NULL_TAG, Parser, SequenceStyle};
+use memchr::memmem;
 
 use super::config::{Entry, Mapping, Refusal, Value, keeps};
 
 /// Go's parser gives up at this depth.
 pub(super) const DEPTH: usize = 10_000;
-/// Bytes that are decoded before the parser asks for them, as many as in Go: nobody minds what stands behind the first
-/// document.
+/// Bytes that are decoded before the parser asks for them, as many as in Go: an error further behind the first document
+/// is none.
 const AHEAD: usize = 512;
 /// Steps that the parser may take: for each token it looks at each bracket that is open.
-const STEPS: usize = 60_000_000;
-/// Directives at the most: the parser compares each with all before it.
+const STEPS: usize = 20_000_000;
+/// Definitions of tags at the most: the parser compares each with all before it.
 const DIRECTIVES: usize = 1000;
 /// Nodes that aliases may refer to or that a sequence holds, at the most; each takes some hundred bytes.
 const KEPT: usize = 10_000;
@@ -34,8 +35,7 @@ const BINARY_TAG: &str = "tag:yaml.org,2002:binary";
 pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
     let content = decode(content)?;
     let (content, is_changed) = for_this_parser(&content);
-    let lines = content.split(|&byte| byte == b'\n');
-    if lines.filter(|line| line.starts_with(b"%")).count() > DIRECTIVES {
+    if memmem::find_iter(&content, "%TAG").count() > DIRECTIVES {
         return Err(Refusal::ByUs(format!(
             "it has more than {DIRECTIVES} directives"
         )));
@@ -105,7 +105,7 @@ fn for_this_parser(content: &[u8]) -> (Cow<'_, [u8]>, bool) {
     for (at, byte) in content.iter().enumerate() {
         let instead = match byte {
             0xef if content[at..].starts_with(MARK) => MARK.len(),
-            b',' if in_tag => 0,
+            b',' if in_tag || content[..at].ends_with(b">") => 0,
             _ => {
                 in_tag = *byte == b'!'
                     || in_tag
