@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, Read};
 
 use libyaml_safer::{BOOL_TAG, Encoding, EventData, MappingStyle, NULL_TAG, Parser, SequenceStyle};
-use memchr::memmem;
+use memchr::{memchr3, memmem};
 
 use super::config::{Entry, Mapping, Refusal, Value, keeps};
 
@@ -97,6 +97,9 @@ fn decode(content: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
 fn for_this_parser(content: &[u8]) -> (Cow<'_, [u8]>, bool) {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     const LETTER: &[u8] = "\u{fffd}".as_bytes();
+    if memchr3(MARK[0], b'!', b'>', content).is_none() {
+        return (Cow::Borrowed(content), false);
+    }
     let mut made = Vec::new();
     let mut copied = 0;
     let mut is_changed = false;
@@ -118,9 +121,6 @@ fn for_this_parser(content: &[u8]) -> (Cow<'_, [u8]>, bool) {
         made.extend_from_slice(&content[copied..at]);
         made.extend_from_slice(LETTER);
         copied = at + instead;
-    }
-    if copied == 0 && made.is_empty() {
-        return (Cow::Borrowed(content), false);
     }
     made.extend_from_slice(&content[copied..]);
     (Cow::Owned(made), is_changed)
@@ -268,13 +268,16 @@ impl Document {
             EventData::Scalar {
                 anchor,
                 tag,
-                value,
+                mut value,
                 plain_implicit,
                 ..
             } => {
                 self.decoded.all = before.saturating_add(1);
+                if value.len() > TEXT {
+                    value = value.chars().take(TEXT).collect();
+                }
                 let scalar = Scalar {
-                    text: value.chars().take(TEXT).collect(),
+                    text: value,
                     plain: plain_implicit,
                     tag,
                     line,
