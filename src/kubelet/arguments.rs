@@ -73,7 +73,7 @@ pub struct Arguments {
     pub config_dir: Option<OsString>,
     /// The flags that beat all files.
     pub flags: Flags,
-    /// The flags that files beat: those that kubelet does not find when it reads its words again.
+    /// The flags that files beat: what kubelet finds when it reads its words for the first time.
     pub beaten: Flags,
     /// The first word that not every version of kubelet takes.
     pub may_refuse: Option<String>,

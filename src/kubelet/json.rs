@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::config::{Entry, Mapping, Refusal, Value, keeps};
 
-/// How deep is looked for keys that are repeated; each bracket around the end of a file is read once more.
+/// How deep it looks for repeated keys: each bracket around a value means that the value is read once more.
 const DEPTH: usize = 128;
 
 /// Reads a file, which has to be one object.
@@ -36,7 +36,7 @@ pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mappin
     Ok(top)
 }
 
-/// Reads the object, whose entries have offsets for lines, and the objects in it as told.
+/// Reads an object, and with `inner` those under the keys that matter. Its entries have offsets in place of lines.
 fn mapping(text: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Mapping, Refusal> {
     let mut mapping = Mapping::default();
     let mut outcome = Ok(());
@@ -86,7 +86,7 @@ fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), Refusal> {
             "it is nested more than {DEPTH} deep"
         )));
     }
-    // Of the keys their hashes are kept, which take less.
+    // Hashes take less than keys.
     let (hasher, mut keys) = (RandomState::new(), HashSet::new());
     let mut outcome = Ok(());
     read_value(

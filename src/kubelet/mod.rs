@@ -117,14 +117,16 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
         may_refuse,
         ..
     } = &arguments;
-    let mut gates = beaten.gates.clone();
+    let mut in_user_namespace = None;
     let mut other_gate = None;
     let read = files.read(&arguments).map(|settings| {
+        let mut gates = beaten.gates.clone();
         gates.put_over(&settings.gates);
+        gates.put_over(&flags.gates);
+        in_user_namespace = gates.in_user_namespace();
         other_gate = settings.other_gate;
         settings.protect
     });
-    gates.put_over(&flags.gates);
     let by_flag = flags
         .protect
         .clone()
@@ -142,7 +144,7 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
     };
     Kubelet {
         protection,
-        in_user_namespace: gates.in_user_namespace(),
+        in_user_namespace,
         may_refuse: may_refuse
             .clone()
             .or(other_gate.map(|name| format!("the feature gate {name}"))),
@@ -264,7 +266,10 @@ impl Files<'_> {
         }
         let mut content = Vec::new();
         file::read_to_end(&file, self.left, &mut content).map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge => file::too_large(FILE_LIMIT),
+            io::ErrorKind::FileTooLarge if self.left < FILE_LIMIT => io::Error::new(
+                error.kind(),
+                format!("with the others it is longer than {} MiB", FILE_LIMIT >> 20),
+            ),
             _ => error,
         })?;
         self.left -= content.len() as u64;
@@ -337,5 +342,127 @@ mod tests {
             trouble(Path::new("/x"), &refused),
             Protection::Unknown(_)
         ));
+    }
+
+    fn kubelet(root: &Path, words: &str) -> Kubelet {
+        let line: Vec<_> = format!("kubelet {words}")
+            .split_whitespace()
+            .map(OsString::from)
+            .collect();
+        read(&Root::machine(root), Path::new("/work"), &line)
+    }
+
+    fn said(protection: &Protection) -> String {
+        match protection {
+            Protection::On(ground) => format!("on {ground}"),
+            Protection::Off(ground) => format!("off {ground}"),
+            Protection::NotThereYet(path) => format!("{} is not there yet", path.display()),
+            Protection::Fails(why) => format!("fails: {why}"),
+            Protection::Unknown(why) => format!("not known: {why}"),
+        }
+    }
+
+    #[test]
+    fn finds_files_as_kubelet_does() {
+        use std::os::unix::fs::symlink;
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-f-{}", std::process::id()));
+        let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+        for folder in ["work/d/sub", "elsewhere/inner", "empty"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for (name, text) in [
+            ("work/on", "protectKernelDefaults: true\n"),
+            ("work/d/10.conf", "protectKernelDefaults: true\n"),
+            ("work/d/sub/.conf", "protectKernelDefaults: null\n"),
+            ("work/d/z.yaml", "protectKernelDefaults: true\n"),
+            ("work/x.conf", "featureGates: {AllAlpha: true, X: false}\n"),
+            ("elsewhere/off", "protectKernelDefaults: false\n"),
+            ("elsewhere/on", "protectKernelDefaults: true\n"),
+        ] {
+            fs::write(root.join(name), format!("{head}{text}")).unwrap();
+        }
+        symlink("d", root.join("work/l")).unwrap();
+        symlink("../elsewhere/inner", root.join("work/inner")).unwrap();
+        symlink("/dev/null", root.join("empty/null.conf")).unwrap();
+        for (words, expected) in [
+            ("", "off by default"),
+            ("--config=on", "on in /work/on:3"),
+            ("--config=./x/../on", "on in /work/on:3"),
+            ("--config=/work/inner/../on", "on in /work/on:3"),
+            ("--config=nowhere", "/work/nowhere is not there yet"),
+            ("--config=/dev/null", "/dev/null is not there yet"),
+            ("--config-dir=d", "off by default"),
+            ("--config=on --config-dir=l", "on in /work/on:3"),
+            ("--config=on --config-dir=l/", "off by default"),
+            ("--config=on --config-dir=on", "on in /work/on:3"),
+            (
+                "--config=../elsewhere/off --config-dir=on",
+                "off in /elsewhere/off:3",
+            ),
+            ("--config=on --config-dir=x.conf", "on in /work/on:3"),
+            ("--config-dir=d/10.conf", "on in /work/d/10.conf:3"),
+            (
+                "--enable-load-reader --protect-kernel-defaults --config-dir=x.conf",
+                "on by kubelet's flag --protect-kernel-defaults",
+            ),
+            (
+                "--enable-load-reader --protect-kernel-defaults --config-dir=d",
+                "off by default",
+            ),
+            (
+                "--protect-kernel-defaults=false --config=on",
+                "off by kubelet's flag --protect-kernel-defaults=false",
+            ),
+        ] {
+            assert_eq!(said(&kubelet(&root, words).protection), expected, "{words}");
+        }
+        for words in [
+            "--config=on --config-dir=nowhere",
+            "--config-dir=x.conf/",
+            "--config-dir=/empty",
+        ] {
+            let protection = kubelet(&root, words).protection;
+            assert!(
+                matches!(protection, Protection::Fails(_)),
+                "{words}: {protection:?}"
+            );
+        }
+        let of_null = kubelet(Path::new("/"), "--config=/dev/null").protection;
+        assert_eq!(said(&of_null), "fails: /dev/null: it is empty");
+        let gates = kubelet(&root, "--config-dir=x.conf");
+        assert_eq!(gates.in_user_namespace, Some(true));
+        assert_eq!(gates.may_refuse.as_deref(), Some("the feature gate X"));
+        let gates = kubelet(
+            &root,
+            "--config-dir=x.conf --feature-gates=KubeletInUserNamespace=0 --runonce",
+        );
+        assert_eq!(gates.in_user_namespace, Some(false));
+        assert_eq!(gates.may_refuse.as_deref(), Some("--runonce"));
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn all_files_together_have_a_limit_that_a_flag_passes_by() {
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-l-{}", std::process::id()));
+        fs::create_dir_all(root.join("d")).unwrap();
+        let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+        for name in ["1.conf", "2.conf", "3.conf"] {
+            fs::write(
+                root.join("d").join(name),
+                format!("{head}{}\n", "#".repeat(400_000)),
+            )
+            .unwrap();
+        }
+        let words = "--config-dir=/d";
+        assert_eq!(
+            said(&kubelet(&root, words).protection),
+            "not known: /d/3.conf could not be read: with the others it is longer than 1 MiB"
+        );
+        let protection = kubelet(&root, &format!("{words} --protect-kernel-defaults")).protection;
+        assert!(
+            matches!(protection, Protection::On(Ground::Flag(_))),
+            "{protection:?}"
+        );
+        fs::remove_dir_all(&root).unwrap();
     }
 }

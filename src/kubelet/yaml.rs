@@ -6,17 +6,18 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufReader, Read};
 
 use libyaml_safer::{BOOL_TAG, Encoding, EventData, MappingStyle, NULL_TAG, Parser, SequenceStyle};
+use memchr::{memchr3, memmem};
 
 use super::config::{Entry, Mapping, Refusal, Value, keeps};
 
 /// Go's parser gives up at this depth.
 pub(super) const DEPTH: usize = 10_000;
-/// Bytes that are decoded before the parser asks for them, as many as in Go: nobody minds what stands behind the first
-/// document.
+/// Bytes that are decoded before the parser asks for them, as many as in Go: an error further behind the first document
+/// is none.
 const AHEAD: usize = 512;
 /// Steps that the parser may take: for each token it looks at each bracket that is open.
-const STEPS: usize = 60_000_000;
-/// Directives at the most: the parser compares each with all before it.
+const STEPS: usize = 20_000_000;
+/// Definitions of tags at the most: the parser compares each with all before it.
 const DIRECTIVES: usize = 1000;
 /// Nodes that aliases may refer to or that a sequence holds, at the most; each takes some hundred bytes.
 const KEPT: usize = 10_000;
@@ -34,8 +35,7 @@ const BINARY_TAG: &str = "tag:yaml.org,2002:binary";
 pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
     let content = decode(content)?;
     let (content, is_changed) = for_this_parser(&content);
-    let lines = content.split(|&byte| byte == b'\n');
-    if lines.filter(|line| line.starts_with(b"%")).count() > DIRECTIVES {
+    if memmem::find_iter(&content, "%TAG").count() > DIRECTIVES {
         return Err(Refusal::ByUs(format!(
             "it has more than {DIRECTIVES} directives"
         )));
@@ -97,6 +97,9 @@ fn decode(content: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
 fn for_this_parser(content: &[u8]) -> (Cow<'_, [u8]>, bool) {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     const LETTER: &[u8] = "\u{fffd}".as_bytes();
+    if memchr3(MARK[0], b'!', b'>', content).is_none() {
+        return (Cow::Borrowed(content), false);
+    }
     let mut made = Vec::new();
     let mut copied = 0;
     let mut is_changed = false;
@@ -105,7 +108,7 @@ fn for_this_parser(content: &[u8]) -> (Cow<'_, [u8]>, bool) {
     for (at, byte) in content.iter().enumerate() {
         let instead = match byte {
             0xef if content[at..].starts_with(MARK) => MARK.len(),
-            b',' if in_tag => 0,
+            b',' if in_tag || content[..at].ends_with(b">") => 0,
             _ => {
                 in_tag = *byte == b'!'
                     || in_tag
@@ -118,9 +121,6 @@ fn for_this_parser(content: &[u8]) -> (Cow<'_, [u8]>, bool) {
         made.extend_from_slice(&content[copied..at]);
         made.extend_from_slice(LETTER);
         copied = at + instead;
-    }
-    if copied == 0 && made.is_empty() {
-        return (Cow::Borrowed(content), false);
     }
     made.extend_from_slice(&content[copied..]);
     (Cow::Owned(made), is_changed)
@@ -268,13 +268,16 @@ impl Document {
             EventData::Scalar {
                 anchor,
                 tag,
-                value,
+                mut value,
                 plain_implicit,
                 ..
             } => {
                 self.decoded.all = before.saturating_add(1);
+                if value.len() > TEXT {
+                    value = value.chars().take(TEXT).collect();
+                }
                 let scalar = Scalar {
-                    text: value.chars().take(TEXT).collect(),
+                    text: value,
                     plain: plain_implicit,
                     tag,
                     line,
