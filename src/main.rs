@@ -148,7 +148,8 @@ fn run_on_image(root: &Root, cli: &Cli) -> Exit {
     let told = match asks.then(|| ask(root, From::Words(cli.kubelet()))) {
         Some(Ok(asked)) => asked.told,
         Some(Err(trouble)) => return refuse(&trouble.to_string()),
-        None => Told::Nothing,
+        None if cli.kubelet().is_empty() => Told::Nothing,
+        None => Told::NotAsked,
     };
     let mut look = Look::of_image(cli.mode(), told, findings, &boot, root);
     look.notes = notes;

@@ -42,7 +42,7 @@ impl Root {
     ///
     /// That it is not there or no folder, or that the kernel (before Linux 5.6) or a seccomp filter has no `openat2`.
     pub fn image(path: &Path) -> io::Result<Self> {
-        let directory = open_plain(path, OFlags::DIRECTORY)?;
+        let directory = open_plain(path, OFlags::PATH | OFlags::DIRECTORY)?;
         match below(&directory, Path::new("."), OFlags::DIRECTORY) {
             Ok(_) => Ok(Self {
                 path: path.to_path_buf(),

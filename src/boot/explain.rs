@@ -50,7 +50,7 @@ pub enum Effect {
     Counts,
     /// This has the last word in its place, or comes later with the same name.
     Overridden(Place),
-    /// It would have the last word, but the kernel refuses its text.
+    /// The kernel refuses its text.
     Refused,
     /// It names the tunable without `sysctl.` before the name, where the kernel does not see it.
     NoPrefix,
@@ -75,7 +75,8 @@ impl Boot {
     /// Every place that has a say in the tunable, in the order of the boot.
     pub fn explain(&self, tunable: &Tunable) -> Vec<Say> {
         let files = SysctlD::read_all(&self.root, &self.ignored);
-        let winner = files.winner(row(tunable));
+        // The same as in an ordinary reading, whatever of the lines is kept.
+        let winner = self.sysctl_d().winner(row(tunable));
         let line = winner
             .filter(|it| !it.exclusion && taken(tunable, &it.assignment.text).is_some())
             .map(place_of);

@@ -32,6 +32,8 @@ const LINE_LIMIT: usize = 1 << 20;
 const FOLDER_BUFFER: usize = 4 << 10;
 /// Patterns tried on the six at the most; a machine has a handful.
 const PATTERNS: usize = 1024;
+/// Lines kept to explain a tunable by, at the most; the same.
+const LINES: usize = 4096;
 
 /// Files by their names, each in the folder that wins.
 type Files = BTreeMap<OsString, (&'static str, FileType)>;
@@ -106,7 +108,7 @@ impl SysctlD {
                 ..Self::default()
             };
             // What cannot be read has no effect either.
-            if root.read(&path, FILE_LIMIT, &mut content).is_ok() {
+            if all.lines().len() <= LINES && root.read(&path, FILE_LIMIT, &mut content).is_ok() {
                 hidden.add_file(&path, &content);
             }
             let lines = hidden.lines.into_iter().flatten().map(|line| Line {
@@ -337,6 +339,15 @@ impl SysctlD {
                         rows,
                     };
                     if let Some(lines) = &mut self.lines {
+                        if lines.len() == LINES {
+                            let why = format!("over {LINES} lines that may set one of the six");
+                            self.add_problem(
+                                file_name(path).to_os_string(),
+                                path,
+                                io::Error::other(why),
+                            );
+                            return;
+                        }
                         lines.push(Line {
                             setting: setting.clone(),
                             text: strip(part).to_vec(),
@@ -552,6 +563,21 @@ mod tests {
         for (name, wins) in [("49.conf", true), ("50.conf", false), ("51.conf", false)] {
             assert_eq!(read.beats(name, 2).is_some(), wins, "{name}");
         }
+    }
+
+    #[test]
+    fn keeps_lines_up_to_a_limit_and_says_so() {
+        let keep = |count: usize| {
+            let mut read = SysctlD {
+                lines: Some(Vec::new()),
+                ..SysctlD::default()
+            };
+            let content = "kernel.panic = 1\n".repeat(count);
+            read.add_file(Path::new("10.conf"), content.as_bytes());
+            (read.lines().len(), read.problems().count())
+        };
+        assert_eq!(keep(LINES), (LINES, 0));
+        assert_eq!(keep(LINES + 1), (LINES, 1));
     }
 
     #[test]
