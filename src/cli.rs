@@ -202,7 +202,9 @@ pub fn is_nearly_options(variable: &OsStr) -> bool {
         let upper = variable.to_ascii_uppercase();
         variable != OPTIONS
             && (upper.starts_with("KUBELET_TUNABLE")
-                || strsim::damerau_levenshtein(&upper, OPTIONS) <= SLIPS)
+                // A length that differs by more settles it at no cost.
+                || (upper.len().abs_diff(OPTIONS.len()) <= SLIPS
+                    && strsim::damerau_levenshtein(&upper, OPTIONS) <= SLIPS))
     })
 }
 
