@@ -95,7 +95,9 @@ fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
     match unit::exec_start(root, unit) {
         Ok(start) => Asked {
             unit: Some(unit.to_string_lossy().into_owned()),
-            ..told_by_start(root, &start, &own_directory(), |name| env::var_os(name))
+            ..told_by_start(root, &start, &own_directory(), |name| {
+                env::var_os(name).or_else(|| start.hidden.get(name).cloned())
+            })
         },
         Err(trouble) => Asked::nothing(Told::NotKnown(trouble.to_string())),
     }
