@@ -9,12 +9,12 @@ use kubelet_tunables::tunable::TUNABLES;
 const README: &str = include_str!("../README.md");
 
 #[test]
-fn its_transcripts_are_what_a_real_node_printed() {
-    let mut printed = Vec::new();
-    collect(
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node")),
-        &mut printed,
-    );
+fn its_transcripts_are_those_of_the_suites() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut printed = vec![fs::read_to_string(tests.join("systemd/transcript")).unwrap()];
+    for case in fs::read_dir(tests.join("cases")).unwrap() {
+        printed.push(fs::read_to_string(case.unwrap().path().join("transcript")).unwrap());
+    }
     let blocks: Vec<_> = README
         .split("```console\n")
         .skip(1)
@@ -24,19 +24,8 @@ fn its_transcripts_are_what_a_real_node_printed() {
     for block in blocks {
         assert!(
             printed.iter().any(|transcript| transcript.contains(block)),
-            "no transcript holds:\n{block}"
+            "no transcript of tests/cases or tests/systemd holds:\n{block}"
         );
-    }
-}
-
-fn collect(folder: &Path, printed: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(&path, printed);
-        } else if path.file_name().is_some_and(|name| name == "transcript") {
-            printed.push(fs::read_to_string(path).unwrap());
-        }
     }
 }
 
