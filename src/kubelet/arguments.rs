@@ -1,63 +1,94 @@
-//! Owns kubelet's command line, as Go's pflag reads it, as far as it decides about protectKernelDefaults.
+//! Reads kubelet's command line as Go's pflag does, as far as it decides about protectKernelDefaults.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use memchr::memmem;
 
-// The flags of kubelet 1.20 to 1.36. Source: kubernetes' `cmd/kubelet/app/options` and `component-base/logs`.
+use super::gates::Gates;
 
-/// Switches of kubelet's own: what stands behind one is not its value.
+// The flags of kubelet 1.20 to 1.37. Source: kubernetes' `cmd/kubelet/app/options` and `component-base/logs`.
+
+/// Switches: what stands behind one is not its value.
 const SWITCHES: &str = " anonymous-auth authentication-token-webhook cgroups-per-qos \
-    contention-profiling cpu-cfs-quota enable-cadvisor-json-endpoints \
-    enable-controller-attach-detach enable-debugging-handlers enable-server \
-    exit-on-lock-contention experimental-allocatable-ignore-eviction \
-    experimental-check-node-capabilities-before-mount experimental-kernel-memcg-notification \
-    experimental-logging-sanitization fail-swap-on help keep-terminated-pod-volumes \
-    kernel-memcg-notification local-storage-capacity-isolation log-json-split-stream \
-    log-text-split-stream make-iptables-util-chains protect-kernel-defaults \
-    really-crash-for-testing redirect-container-streaming register-node register-schedulable \
-    rotate-certificates rotate-server-certificates runonce seccomp-default \
+    contention-profiling cpu-cfs-quota enable-controller-attach-detach enable-debugging-handlers \
+    enable-server exit-on-lock-contention experimental-allocatable-ignore-eviction fail-cgroupv1 \
+    fail-swap-on help kernel-memcg-notification local-storage-capacity-isolation \
+    log-json-split-stream log-text-split-stream make-iptables-util-chains protect-kernel-defaults \
+    register-node rotate-certificates rotate-server-certificates seccomp-default \
     serialize-image-pulls ";
-/// Switches of the libraries in it.
-const LIBRARY_SWITCHES: &str = " add-dir-header alsologtostderr docker-only docker-tls \
+/// Switches that newer kubelets no longer have.
+const SWITCHES_GONE: &str = " enable-cadvisor-json-endpoints \
+    experimental-check-node-capabilities-before-mount experimental-kernel-memcg-notification \
+    experimental-logging-sanitization keep-terminated-pod-volumes really-crash-for-testing \
+    redirect-container-streaming register-schedulable runonce ";
+/// The same of the libraries in it.
+const LIBRARY_SWITCHES_GONE: &str = " add-dir-header alsologtostderr docker-only docker-tls \
     enable-load-reader log-cadvisor-usage logtostderr one-output skip-headers skip-log-headers \
-    storage-driver-secure version ";
+    storage-driver-secure ";
 /// Flags whose value may be any text, even one that looks like a flag.
-const TEXTS: &str = " allowed-unsafe-sysctls authorization-mode azure-container-registry-config \
-    boot-id-file bootstrap-kubeconfig cert-dir cgroup-driver cgroup-root client-ca-file \
-    cloud-config cloud-provider cluster-dns cluster-domain cni-bin-dir cni-cache-dir cni-conf-dir \
-    config config-dir container-hints container-log-max-size container-runtime \
-    container-runtime-endpoint containerd containerd-namespace cpu-manager-policy \
-    cpu-manager-policy-options docker docker-endpoint docker-env-metadata-whitelist docker-root \
-    docker-tls-ca docker-tls-cert docker-tls-key dynamic-config-dir enforce-node-allocatable \
-    event-storage-age-limit event-storage-event-limit eviction-hard eviction-minimum-reclaim \
-    eviction-soft eviction-soft-grace-period experimental-bootstrap-kubeconfig \
-    experimental-dockershim-root-directory experimental-mounter-path feature-gates hairpin-mode \
+const TEXTS: &str = " allowed-unsafe-sysctls authorization-mode bootstrap-kubeconfig cert-dir \
+    cgroup-driver cgroup-root client-ca-file cloud-provider cluster-dns cluster-domain config \
+    config-dir container-log-max-size container-runtime-endpoint cpu-manager-policy \
+    cpu-manager-policy-options enforce-node-allocatable eviction-hard eviction-minimum-reclaim \
+    eviction-soft eviction-soft-grace-period experimental-mounter-path feature-gates hairpin-mode \
     hostname-override image-credential-provider-bin-dir image-credential-provider-config \
     image-service-endpoint kube-api-content-type kube-reserved kube-reserved-cgroup kubeconfig \
-    kubelet-cgroups lock-file log-dir log-file logging-format machine-id-file manifest-url \
-    manifest-url-header master-service-namespace memory-manager-policy network-plugin node-ip \
-    node-labels non-masquerade-cidr pod-cidr pod-infra-container-image pod-manifest-path \
-    provider-id qos-reserved reserved-cpus resolv-conf root-dir runtime-cgroups \
-    seccomp-profile-root storage-driver-db storage-driver-host storage-driver-password \
-    storage-driver-table storage-driver-user system-cgroups system-reserved \
+    kubelet-cgroups lock-file logging-format manifest-url manifest-url-header \
+    memory-manager-policy node-ip node-labels pod-cidr pod-manifest-path provider-id qos-reserved \
+    reserved-cpus resolv-conf root-dir runtime-cgroups system-cgroups system-reserved \
     system-reserved-cgroup tls-cert-file tls-cipher-suites tls-min-version tls-private-key-file \
     topology-manager-policy topology-manager-policy-options topology-manager-scope v vmodule \
     volume-plugin-dir ";
+/// The same that newer kubelets no longer have.
+const TEXTS_GONE: &str = " azure-container-registry-config boot-id-file cloud-config cni-bin-dir \
+    cni-cache-dir cni-conf-dir container-hints container-runtime containerd containerd-namespace \
+    docker docker-endpoint docker-env-metadata-whitelist docker-root docker-tls-ca \
+    docker-tls-cert docker-tls-key dynamic-config-dir event-storage-age-limit \
+    event-storage-event-limit experimental-bootstrap-kubeconfig \
+    experimental-dockershim-root-directory log-dir log-file machine-id-file \
+    master-service-namespace network-plugin non-masquerade-cidr pod-infra-container-image \
+    seccomp-profile-root storage-driver-db storage-driver-host storage-driver-password \
+    storage-driver-table storage-driver-user ";
+/// Flags whose value is a number, a duration or the like.
+const OTHERS: &str = " address authentication-token-webhook-cache-ttl \
+    authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl \
+    container-log-max-files cpu-cfs-quota-period cpu-manager-reconcile-period event-burst \
+    event-qps eviction-max-pod-grace-period eviction-pressure-transition-period \
+    file-check-frequency healthz-bind-address healthz-port housekeeping-interval \
+    http-check-frequency image-gc-high-threshold image-gc-low-threshold kube-api-burst \
+    kube-api-qps log-flush-frequency log-json-info-buffer-size log-text-info-buffer-size \
+    max-open-files max-pods maximum-dead-containers maximum-dead-containers-per-container \
+    minimum-container-ttl-duration minimum-image-ttl-duration node-status-max-images \
+    node-status-update-frequency oom-score-adj pod-max-pids pods-per-core port read-only-port \
+    register-with-taints registry-burst registry-qps reserved-memory runtime-request-timeout \
+    streaming-connection-idle-timeout sync-frequency volume-stats-agg-period ";
 
 /// What the command line says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
-    /// The last `--protect-kernel-defaults` and the word it stood in.
-    pub flag: Option<(bool, String)>,
     /// The last `--config`, unless it is empty.
     pub config: Option<OsString>,
     /// The last `--config-dir`, unless it is empty.
     pub config_dir: Option<OsString>,
+    /// The flags that beat all files.
+    pub flags: Flags,
+    /// The flags that files beat: what kubelet finds when it reads its words for the first time.
+    pub beaten: Flags,
+    /// The first word that not every version of kubelet takes.
+    pub may_refuse: Option<String>,
 }
 
-/// Kubelet reads its words twice when there is a file: the second time for the flags that beat it.
+/// The flags that files have keys for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// The last `--protect-kernel-defaults` and the word it stood in.
+    pub protect: Option<(bool, String)>,
+    /// The gates of all `--feature-gates`.
+    pub gates: Gates,
+}
+
+/// Kubelet reads its words twice when there is a file or a folder: the second time for the flags that beat it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     First,
@@ -74,12 +105,17 @@ impl Arguments {
     /// Says why kubelet will not take them.
     pub fn parse(command_line: &[OsString]) -> Result<Self, String> {
         let words = command_line.get(1..).unwrap_or_default();
-        let first = Self::read(words, Reading::First)?;
+        let mut first = Self::read(words, Reading::First)?;
         if first.config.is_none() && first.config_dir.is_none() {
             return Ok(first);
         }
-        let flag = Self::read(words, Reading::Second)?.flag;
-        Ok(Self { flag, ..first })
+        let flags = Self::read(words, Reading::Second)?.flags;
+        let mut beaten = std::mem::replace(&mut first.flags, flags);
+        if first.config.is_some() {
+            // The file takes the place of what was read; the gates are set already.
+            beaten.protect = None;
+        }
+        Ok(Self { beaten, ..first })
     }
 
     fn read(words: &[OsString], reading: Reading) -> Result<Self, String> {
@@ -117,9 +153,13 @@ impl Arguments {
                 .iter()
                 .map(|&byte| if byte == b'_' { b'-' } else { byte })
                 .collect();
+            let (takes, in_all) = Takes::of(&name, reading);
+            if !in_all {
+                arguments.may_refuse.get_or_insert_with(shown);
+            }
             let value = match value {
                 Some(value) => Some(value),
-                None => match Takes::of(&name, reading) {
+                None => match takes {
                     Takes::Nothing => Some(&b"true"[..]),
                     Takes::NoFlag => words.next_if(|next| !looks_like_a_flag(next)),
                     Takes::Any => match words.next() {
@@ -134,7 +174,17 @@ impl Arguments {
             };
             let path = || value.filter(|path| !path.is_empty()).map(os_string);
             match (name.as_slice(), reading) {
-                (b"protect-kernel-defaults", _) => arguments.flag = Some((boolean()?, shown())),
+                (b"protect-kernel-defaults", _) => {
+                    arguments.flags.protect = Some((boolean()?, shown()));
+                }
+                (b"feature-gates", _) => {
+                    let value = String::from_utf8_lossy(value.unwrap_or_default());
+                    match arguments.flags.gates.read(&value) {
+                        Err(part) => return Err(format!("invalid feature gate \"{part}\"")),
+                        Ok(Some(_)) => drop(arguments.may_refuse.get_or_insert_with(shown)),
+                        Ok(None) => {}
+                    }
+                }
                 (b"config", _) => arguments.config = path(),
                 (b"config-dir", _) => arguments.config_dir = path(),
                 (b"help", Reading::First) => help = boolean()?,
@@ -142,7 +192,7 @@ impl Arguments {
                 (b"version", Reading::First) => {
                     version = match value {
                         Some(b"raw") => true,
-                        // A newer kubelet is told so of what version it shall say that it is.
+                        // So a newer kubelet learns which version it has to report.
                         Some([b'v', ..]) => false,
                         _ => boolean()?,
                     };
@@ -169,20 +219,22 @@ enum Takes {
 }
 
 impl Takes {
-    fn of(name: &[u8], reading: Reading) -> Self {
+    /// What the flag takes, and whether newer kubelets still have it.
+    fn of(name: &[u8], reading: Reading) -> (Self, bool) {
         let is_in =
             |list: &str| memmem::find(list.as_bytes(), &[b" ", name, b" "].concat()).is_some();
-        if is_in(TEXTS) {
-            Self::Any
-        } else if is_in(SWITCHES) {
-            Self::Nothing
-        } else if is_in(LIBRARY_SWITCHES) {
-            match reading {
-                Reading::First => Self::Nothing,
-                Reading::Second => Self::Any,
-            }
-        } else {
-            Self::NoFlag
+        let of_a_library = || match reading {
+            Reading::First => Self::Nothing,
+            Reading::Second => Self::Any,
+        };
+        match name {
+            b"version" => (of_a_library(), true),
+            _ if is_in(TEXTS) => (Self::Any, true),
+            _ if is_in(TEXTS_GONE) => (Self::Any, false),
+            _ if is_in(SWITCHES) => (Self::Nothing, true),
+            _ if is_in(SWITCHES_GONE) => (Self::Nothing, false),
+            _ if is_in(LIBRARY_SWITCHES_GONE) => (of_a_library(), false),
+            _ => (Self::NoFlag, is_in(OTHERS)),
         }
     }
 }
@@ -196,7 +248,7 @@ fn os_string(bytes: &[u8]) -> OsString {
 }
 
 /// Go's `strconv.ParseBool`.
-fn parse_bool(text: &[u8]) -> Option<bool> {
+pub(super) fn parse_bool(text: &[u8]) -> Option<bool> {
     match text {
         b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True" => Some(true),
         b"0" | b"f" | b"F" | b"FALSE" | b"false" | b"False" => Some(false),
@@ -276,6 +328,11 @@ mod tests {
                 on(P),
             ),
             (vec!["--version=false", P, "--config-dir=/d"], on(P)),
+            (
+                vec!["--enable-load-reader", P, "--config-dir=/d"],
+                Some(None),
+            ),
+            (vec!["--fail-cgroupv1", P], on(P)),
             (vec!["--help=false", P], on(P)),
             (vec!["--help", "-h=false", P], on(P)),
             (vec!["-h", "--help=false", P], on(P)),
@@ -301,7 +358,8 @@ mod tests {
         for (words, expected) in cases {
             let mut line = vec![OsString::from("/usr/bin/kubelet")];
             line.extend(words.iter().map(OsString::from));
-            let parsed = Arguments::parse(&line).ok().map(|arguments| arguments.flag);
+            let parsed = Arguments::parse(&line);
+            let parsed = parsed.ok().map(|arguments| arguments.flags.protect);
             assert_eq!(parsed, expected, "{words:?}");
         }
     }
@@ -330,6 +388,94 @@ mod tests {
                 config_dir.map(OsString::from),
                 "{words:?}"
             );
+        }
+    }
+
+    fn parsed(words: &[&str]) -> Arguments {
+        let line: Vec<OsString> = [&["kubelet"], words]
+            .concat()
+            .iter()
+            .map(OsString::from)
+            .collect();
+        Arguments::parse(&line).unwrap()
+    }
+
+    #[test]
+    fn a_folder_alone_leaves_what_the_first_reading_found() {
+        const P: &str = "--protect-kernel-defaults";
+        let words = ["--enable-load-reader", P, "--config-dir=/d"];
+        let protect = Some((true, P.to_string()));
+        assert_eq!(parsed(&words).beaten.protect, protect);
+        assert_eq!(
+            parsed(&[&words[..], &["--config=/c"]].concat())
+                .beaten
+                .protect,
+            None
+        );
+        assert_eq!(parsed(&[P]).beaten, Flags::default());
+        let gates = [
+            "--enable-load-reader",
+            "--feature-gates=AllAlpha=true",
+            "--config=/c",
+        ];
+        assert_eq!(parsed(&gates).flags.gates.in_user_namespace(), None);
+        assert_eq!(parsed(&gates).beaten.gates.in_user_namespace(), Some(true));
+    }
+
+    #[test]
+    fn finds_words_that_depend_on_the_version() {
+        for (words, expected) in [
+            (
+                &[
+                    "--max-pods=5",
+                    "--node-ip",
+                    "10.0.0.1",
+                    "-v=4",
+                    "--version=false",
+                ][..],
+                None,
+            ),
+            (
+                &[
+                    "--config=/c",
+                    "--feature-gates=AllAlpha=true,KubeletInUserNamespace=false",
+                ],
+                None,
+            ),
+            (
+                &["--max-pods=5", "--network-plugin=cni", "--runonce"],
+                Some("--network-plugin=cni"),
+            ),
+            (
+                &["--container-runtime", "remote"],
+                Some("--container-runtime"),
+            ),
+            (&["--runonce"], Some("--runonce")),
+            (&["--alsologtostderr=true"], Some("--alsologtostderr=true")),
+            (&["--no_such_flag"], Some("--no_such_flag")),
+            (
+                &["--feature-gates=AllAlpha=true,X=true"],
+                Some("--feature-gates=AllAlpha=true,X=true"),
+            ),
+        ] {
+            let word = parsed(words).may_refuse;
+            assert_eq!(word.as_deref(), expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn gates_are_read_as_kubelet_does() {
+        let gate = |words: &[&str]| parsed(words).flags.gates.in_user_namespace();
+        let on = "--feature-gates=KubeletInUserNamespace=true";
+        assert_eq!(gate(&[on]), Some(true));
+        assert_eq!(
+            gate(&[on, "--feature-gates", "KubeletInUserNamespace=false"]),
+            Some(false)
+        );
+        assert_eq!(gate(&[on, "--feature_gates="]), Some(true));
+        for value in ["X", "X=yes", "X=true,=", "X="] {
+            let line = ["kubelet", "--feature-gates", value].map(OsString::from);
+            assert!(Arguments::parse(&line).is_err(), "{value}");
         }
     }
 }

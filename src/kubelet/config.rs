@@ -1,36 +1,31 @@
-//! Owns kubelet's configuration file: JSON, or YAML 1.1 as Go reads it, down to one key.
+//! Reads kubelet's configuration files and puts drop-ins over them, down to protectKernelDefaults and a feature gate.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use memchr::memmem;
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use super::gates::{self, Gates};
+use super::{Ground, json, yaml};
 
-use super::json::{self, Json};
-
-const KEY: &str = "protectKernelDefaults";
+const PROTECT: &str = "protectKernelDefaults";
+const GATES: &str = "featureGates";
 const KIND: &str = "KubeletConfiguration";
 const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
-/// Go's parser gives up at this depth.
-const DEPTH: usize = 10_000;
 
-/// Nodes that aliases may refer to or that a sequence holds, at the most; each takes some hundred bytes.
-const KEPT: usize = 10_000;
-/// Characters kept of a scalar: more than any that matters here has.
-const TEXT: usize = 64;
+/// Entries kept of a mapping at the most, of which no more than seven have different keys but for their case.
+const ENTRIES: usize = 1000;
 
-/// What a file says of protectKernelDefaults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
-    /// Nothing.
-    Absent,
-    /// It takes back what an earlier file said.
-    Null,
-    /// The value, and the line it stands in.
-    Bool(bool, usize),
+/// What files or flags say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// protectKernelDefaults, and where it is said.
+    pub protect: Option<(bool, Ground)>,
+    /// Feature gates.
+    pub gates: Gates,
+    /// A feature gate that kubelets of some versions do not have.
+    pub other_gate: Option<String>,
 }
 
-/// Why there is no value.
+/// Why a file says nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Kubelet will not take the file.
@@ -51,48 +46,42 @@ impl From<&str> for Refusal {
     }
 }
 
-/// Reads a file of `KubeletConfiguration`.
-///
-/// # Errors
-///
-/// Says why kubelet will not take the file, or why we cannot tell.
-pub fn parse(content: &[u8]) -> Result<Value, Refusal> {
-    let is_json = is_json(content);
-    let text = if is_json {
-        String::from_utf8_lossy(content)
-    } else {
-        decode(content)?
-    };
-    // A key can hide behind an escape, but not behind an alias: what it refers to stands in the file. Kubelet's internal
-    // version has a large P.
-    if memmem::find(text.as_bytes(), &KEY.as_bytes()[1..]).is_none() && !text.contains('\\') {
-        return Ok(Value::Absent);
-    }
-    let mut top = Mapping::default();
-    if is_json {
-        let (mut line, mut counted) = (1, 0);
-        json::read(&text, |key, value, end| {
-            if matters(key) {
-                line += text[counted..end].matches('\n').count();
-                counted = end;
-                top.entries.push((key.to_string(), Entry { value, line }));
-            }
-        })?;
-    } else {
-        top = read(&as_yaml_1_1(&text))?;
-    }
-    settle(&top)
+/// A value, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Text(String),
+    Mapping(Mapping),
+    Other,
 }
 
-/// A file whose first character is a brace has to be JSON, and any other is YAML. Source: `GuessJSONStream` in
-/// `k8s.io/apimachinery/pkg/util/yaml`.
-fn is_json(content: &[u8]) -> bool {
-    content.trim_ascii_start().starts_with(b"{")
+/// A value and the line that it is shown with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) value: Value,
+    pub(super) line: usize,
 }
 
-/// Whether kubelet, which has an eye for the case in all other keys, takes the key for `kind` or `apiVersion`: Go looks
-/// for them with a decoder of its own. Source: `SimpleMetaFactory` in `k8s.io/apimachinery`.
-fn is_like(key: &str, wanted: &str) -> bool {
+/// What matters of a mapping.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Mapping {
+    /// In the order in which Go takes them: in JSON as they stand, in YAML by their bytes and each once.
+    pub(super) entries: Vec<(String, Entry)>,
+    /// The first of the other keys.
+    pub(super) other: Option<String>,
+}
+
+/// Whether a mapping keeps what stands under the key.
+pub(super) fn keeps(key: &str) -> bool {
+    [PROTECT, GATES, "kind", "apiVersion"]
+        .iter()
+        .any(|wanted| folds_to(key, wanted))
+        || gates::known(key).is_some()
+}
+
+/// Whether the keys are the same to Go's encoding/json, which does not mind their case.
+fn folds_to(key: &str, wanted: &str) -> bool {
     let fold = |character: char| match character {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',
@@ -101,330 +90,265 @@ fn is_like(key: &str, wanted: &str) -> bool {
     key.chars().map(fold).eq(wanted.chars().map(fold))
 }
 
-fn matters(key: &str) -> bool {
-    key == KEY || is_like(key, "kind") || is_like(key, "apiVersion")
-}
-
-/// Of several entries for the same the last counts, and a null says nothing of what the file is.
-fn settle(top: &Mapping) -> Result<Value, Refusal> {
-    let mut kind = "";
-    let mut api_version = "";
-    let mut protect = Value::Absent;
-    for (key, Entry { value, line }) in &top.entries {
-        match (key == KEY, value) {
-            // Behind another value a null takes it back since 1.23 only.
-            (true, Json::Null) if protect != Value::Absent => {}
-            (true, Json::Null) => protect = Value::Null,
-            (true, Json::Bool(value)) => protect = Value::Bool(*value, *line),
-            (true, Json::Text(text)) => return Err(format!("{KEY} is no boolean: {text}").into()),
-            (true, Json::Other) => return Err(format!("{KEY} is no boolean").into()),
-            (false, Json::Null) => {}
-            (false, Json::Text(text)) if is_like(key, "kind") => kind = text,
-            (false, Json::Text(text)) => api_version = text,
-            (false, Json::Bool(_) | Json::Other) => {
-                return Err(format!("{key} is no string").into());
-            }
-        }
-    }
-    match (kind, api_version) {
-        (KIND, API_VERSION) => Ok(protect),
-        (KIND, "kubelet.config.k8s.io/__internal") => Err(Refusal::ByUs(format!(
-            "it is written as kubelet keeps a {KIND} for itself"
-        ))),
-        _ => Err(format!("it is no {KIND} of {API_VERSION}").into()),
-    }
-}
-
-/// The text in one of the encodings that YAML knows.
-fn decode(content: &[u8]) -> Result<Cow<'_, str>, String> {
-    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-        char::decode_utf16(units)
-            .collect::<Result<String, _>>()
-            .map(Cow::Owned)
-            .map_err(|_| "it is not UTF-16".to_string())
-    };
-    match content {
-        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
-        [0xef, 0xbb, 0xbf, rest @ ..] | rest => str::from_utf8(rest)
-            .map(Cow::Borrowed)
-            .map_err(|_| "it is not UTF-8".to_string()),
-    }
-}
-
-/// In YAML 1.1 three more characters end a line, and to Go's parser a byte order mark inside is a letter.
-fn as_yaml_1_1(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
-        return text.into();
-    }
-    let changed = |character| match character {
-        '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
-        '\u{feff}' => '\u{fffd}',
-        _ => character,
-    };
-    text.chars().map(changed).collect()
-}
-
-#[derive(Debug, Clone)]
-struct Scalar {
-    text: String,
-    plain: bool,
-    tag: Option<String>,
-    line: usize,
-}
-
-impl Scalar {
-    /// The value by yaml.v2's `resolve`, in which a plain `yes`, `on` and `y` are true; what is neither boolean nor null
-    /// stays text.
-    fn value(&self) -> Json {
-        let text = || Json::Text(self.text.clone());
-        match self.tag.as_deref() {
-            None if !self.plain => return text(),
-            None | Some("bool" | "null") => {}
-            Some(_) => return text(),
-        }
-        match self.text.as_str() {
-            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
-                Json::Bool(true)
-            }
-            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off"
-            | "OFF" => Json::Bool(false),
-            "" | "~" | "null" | "Null" | "NULL" => Json::Null,
-            _ => text(),
-        }
-    }
-}
-
-/// The entries of a mapping that matter here, in the order of their keys' bytes, as Go turns YAML into JSON.
-#[derive(Debug, Clone, Default)]
-struct Mapping {
-    entries: Vec<(String, Entry)>,
-}
-
-/// The value of a key, and the line in which the key stands.
-#[derive(Debug, Clone)]
-struct Entry {
-    value: Json,
-    line: usize,
-}
-
 impl Mapping {
-    fn set(&mut self, key: &str, entry: Entry) {
-        let place = self
-            .entries
-            .binary_search_by(|(name, _)| name.as_str().cmp(key));
-        match place {
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.entries
+            .binary_search_by(|(name, _)| name.as_str().cmp(key))
+    }
+
+    /// Whether there is the key, in a mapping whose entries are in the order of their keys.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.place(key).is_ok()
+    }
+
+    /// Enters a key in the order of the keys' bytes, or replaces its value.
+    pub(super) fn set(&mut self, key: &str, entry: Entry) {
+        match self.place(key) {
             Ok(at) => self.entries[at].1 = entry,
             Err(at) => self.entries.insert(at, (key.to_string(), entry)),
         }
     }
 
-    /// Go's parser applies a merge where it stands, so that it beats what stands before it.
-    fn merge(&mut self, other: &Self) {
-        for (key, entry) in &other.entries {
-            self.set(key, entry.clone());
-        }
+    /// Remembers that it has a key that is not kept.
+    pub(super) fn meet(&mut self, key: &str) {
+        self.other.get_or_insert_with(|| key.to_string());
     }
-}
 
-#[derive(Debug, Clone)]
-enum Node {
-    Scalar(Scalar),
-    Mapping(Mapping),
-    /// The mappings in it, which is all that a merge asks of it.
-    Sequence(Vec<Mapping>),
-}
+    /// Refuses more entries than a file has that is not made to be slow.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        if self.entries.len() > ENTRIES {
+            return Err(Refusal::ByUs("it repeats its keys too often".to_string()));
+        }
+        Ok(())
+    }
 
-impl Node {
     /// How much it takes to keep.
-    fn weight(&self) -> usize {
-        match self {
-            Self::Scalar(_) => 1,
-            Self::Mapping(mapping) => 1 + mapping.entries.len(),
-            Self::Sequence(mappings) => mappings
-                .iter()
-                .fold(1, |weight, mapping| weight + 1 + mapping.entries.len()),
-        }
-    }
-}
-
-/// A mapping or sequence that has not ended yet, with the id of its anchor and what was decoded before it.
-enum Open {
-    Mapping(Box<Mapping>, Option<Box<Node>>, usize, u32),
-    Sequence(Vec<Mapping>, usize, u32),
-}
-
-/// What Go's parser counts: nodes, those that aliases stand for again each time, and the latter alone.
-#[derive(Default)]
-struct Decoded {
-    all: u32,
-    by_aliases: u32,
-}
-
-impl Decoded {
-    fn alias(&mut self, size: u32) {
-        self.all = self.all.saturating_add(size);
-        self.by_aliases = self.by_aliases.saturating_add(size);
-    }
-
-    /// Source: `unmarshal` and `allowedAliasRatio` in yaml.v2's `decode.go`.
-    fn is_excessive(&self) -> bool {
-        let (low, high) = (400_000.0, 4_000_000.0);
-        let beyond = (f64::from(self.all) - low).clamp(0.0, high - low);
-        let allowed = 0.99 - 0.89 * beyond / (high - low);
-        // yaml.v2 also asks whether more than 100 are by aliases, which follows from these.
-        self.all > 1000 && f64::from(self.by_aliases) / f64::from(self.all) > allowed
-    }
-}
-
-/// Reads the first document, whose top has to be a mapping.
-fn read(text: &str) -> Result<Mapping, Refusal> {
-    let mut anchors: BTreeMap<usize, (Node, u32)> = BTreeMap::new();
-    let mut stack: Vec<Open> = Vec::new();
-    let mut kept = 0;
-    let mut decoded = Decoded::default();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| refusal(&error))?;
-        if stack.len() > DEPTH {
-            return Err("it is nested too deeply".into());
-        }
-        let before = decoded.all;
-        if matches!(
-            event,
-            Event::MappingStart(..)
-                | Event::SequenceStart(..)
-                | Event::Scalar(..)
-                | Event::Alias(_)
-        ) {
-            decoded.all = decoded.all.saturating_add(1);
-        }
-        let (node, anchor, before) = match event {
-            Event::MappingStart(anchor, _) => {
-                stack.push(Open::Mapping(Box::default(), None, anchor, before));
-                continue;
-            }
-            Event::SequenceStart(anchor, _) => {
-                stack.push(Open::Sequence(Vec::new(), anchor, before));
-                continue;
-            }
-            Event::MappingEnd | Event::SequenceEnd => match stack.pop() {
-                Some(Open::Mapping(mapping, _, anchor, before)) => {
-                    (Node::Mapping(*mapping), anchor, before)
-                }
-                Some(Open::Sequence(mappings, anchor, before)) => {
-                    (Node::Sequence(mappings), anchor, before)
-                }
-                None => continue,
-            },
-            Event::Scalar(text, style, anchor, tag) => {
-                let scalar = scalar(&text, style, tag.as_deref(), span);
-                (Node::Scalar(scalar), anchor, before)
-            }
-            Event::Alias(anchor) => {
-                let (node, size) = anchors
-                    .get(&anchor)
-                    .ok_or("an alias refers to what is not there")?;
-                decoded.alias(*size);
-                if decoded.is_excessive() {
-                    return Err("it has more by aliases than kubelet takes".into());
-                }
-                (node.clone(), 0, before)
-            }
-            Event::DocumentEnd | Event::StreamEnd => break,
-            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => continue,
+    pub(super) fn weight(&self) -> usize {
+        let inner = |(_, entry): &(String, Entry)| match &entry.value {
+            Value::Mapping(mapping) => 1 + mapping.weight(),
+            _ => 1,
         };
-        if kept > KEPT {
+        1 + self.entries.iter().map(inner).sum::<usize>()
+    }
+
+    /// The same without what is in its mappings, so that they are never deeper than two.
+    pub(super) fn without_mappings(mut self) -> Self {
+        for (_, entry) in &mut self.entries {
+            if matches!(entry.value, Value::Mapping(_)) {
+                entry.value = Value::Other;
+            }
+        }
+        self
+    }
+}
+
+/// A file whose first character is a brace has to be JSON, and any other is YAML. Source: `GuessJSONStream` in
+/// `k8s.io/apimachinery/pkg/util/yaml`.
+fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
+    if content.is_empty() {
+        return Err("it is empty".into());
+    }
+    if content.trim_ascii_start().starts_with(b"{") {
+        json::read(content, refuses_repeated_keys)
+    } else {
+        yaml::read(content, refuses_repeated_keys)
+    }
+}
+
+/// Reads the file of `--config`. The path is only for what is shown.
+///
+/// # Errors
+///
+/// Says why kubelet will not take the file, or why we cannot tell.
+pub fn parse(content: &[u8], path: &Path) -> Result<Settings, Refusal> {
+    // Kubelet decodes it strictly, and if that fails leniently. Source: `DecodeKubeletConfiguration` in kubernetes'
+    // `pkg/kubelet/kubeletconfig/util/codec`.
+    let top = read(content, false)?;
+    // Kind and version are looked for without regard to case. Source: `SimpleMetaFactory` in `k8s.io/apimachinery`.
+    let (mut kind, mut api_version) = ("", "");
+    for (key, Entry { value, .. }) in &top.entries {
+        let place = if folds_to(key, "kind") {
+            &mut kind
+        } else if folds_to(key, "apiVersion") {
+            &mut api_version
+        } else {
+            continue;
+        };
+        match value {
+            Value::Null => {}
+            Value::Text(text) => *place = text,
+            _ => return Err(format!("{key} is no string").into()),
+        }
+    }
+    match (kind, api_version) {
+        (KIND, API_VERSION) => {}
+        (KIND, "kubelet.config.k8s.io/__internal") => {
             return Err(Refusal::ByUs(format!(
-                "it has more than {KEPT} anchors and mappings in sequences"
+                "it is written as kubelet keeps a {KIND} for itself"
             )));
         }
-        if anchor > 0 {
-            kept += node.weight();
-            anchors.insert(anchor, (node.clone(), decoded.all - before));
-        }
-        match stack.last_mut() {
-            Some(Open::Mapping(mapping, key, ..)) => match key.take() {
-                None => *key = Some(Box::new(node)),
-                Some(key) => enter(mapping, &key, node)?,
-            },
-            Some(Open::Sequence(mappings, ..)) => {
-                if let Node::Mapping(mapping) = node {
-                    kept += 1 + mapping.entries.len();
-                    mappings.push(mapping);
-                }
-            }
-            None => {
-                return match node {
-                    Node::Mapping(mapping) => Ok(mapping),
-                    Node::Scalar(_) | Node::Sequence(_) => Err("it is not a mapping".into()),
-                };
-            }
+        _ => return Err(format!("it is no {KIND} of {API_VERSION}").into()),
+    }
+    let mut settings = Settings::default();
+    for (key, Entry { value, line }) in &top.entries {
+        if key == PROTECT {
+            settings.protect(value, || Ground::in_file(path, *line))?;
+        } else if key == GATES {
+            settings.gates(value)?;
         }
     }
-    Err("it is empty".into())
+    Ok(settings)
 }
 
-/// What Go's parser says too is kubelet's; but ours minds more, such as a bracket that closes or a text that begins no
-/// further in than its key, a comment close to a bracket, or the 256th bracket, where Go's takes 10,000.
-fn refusal(error: &ScanError) -> Refusal {
-    let why = error.to_string();
-    let info = error.info();
-    if info.starts_with("while ")
-        || info.starts_with("did not find expected ")
-        || info.ends_with(" not allowed in this context")
-    {
-        Refusal::ByKubelet(why)
-    } else {
-        Refusal::ByUs(why)
-    }
-}
-
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Scalar {
-    Scalar {
-        text: text.chars().take(TEXT).collect(),
-        plain: style == ScalarStyle::Plain,
-        tag: tag.map(|tag| {
-            if tag.is_yaml_core_schema() {
-                tag.suffix.clone()
-            } else {
-                format!("{}{}", tag.handle, tag.suffix)
-            }
-        }),
-        line: span.start.line(),
-    }
-}
-
-/// Enters a key and its value; of several with the same key the last counts.
-fn enter(mapping: &mut Mapping, key: &Node, value: Node) -> Result<(), String> {
-    let Node::Scalar(key) = key else {
-        return Err("a key is a mapping or a sequence".to_string());
-    };
-    if key.text == "<<" && key.plain {
+impl Settings {
+    /// Go leaves a boolean alone when it decodes a null into it.
+    fn protect(&mut self, value: &Value, ground: impl Fn() -> Ground) -> Result<(), Refusal> {
         match value {
-            Node::Mapping(other) => mapping.merge(&other),
-            Node::Sequence(others) => {
-                for other in others.iter().rev() {
-                    mapping.merge(other);
+            Value::Null => {}
+            Value::Bool(on) => self.protect = Some((*on, ground())),
+            Value::Text(text) => return Err(format!("{PROTECT} is no boolean: {text}").into()),
+            Value::Mapping(_) | Value::Other => {
+                return Err(format!("{PROTECT} is no boolean").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Of several mappings for the same the later are put over the earlier.
+    fn gates(&mut self, value: &Value) -> Result<(), Refusal> {
+        match value {
+            Value::Null => self.gates.clear(),
+            Value::Mapping(mapping) => {
+                for (name, entry) in &mapping.entries {
+                    match entry.value {
+                        Value::Null => self.gates.set(name, false),
+                        Value::Bool(on) => self.gates.set(name, on),
+                        _ => return Err(format!("{GATES}.{name} is no boolean").into()),
+                    }
+                }
+                self.other_gate = self.other_gate.take().or_else(|| mapping.other.clone());
+            }
+            _ => return Err(format!("{GATES} is no mapping").into()),
+        }
+        Ok(())
+    }
+}
+
+/// The configuration while drop-ins are put over it, as JSON without types.
+///
+/// Source: `mergeKubeletConfigurations` in kubernetes' `cmd/kubelet/app/server.go`.
+#[derive(Debug)]
+pub struct DropIns {
+    merged: BTreeMap<String, (Value, Ground)>,
+    /// Why it is off where nothing is left.
+    off: Ground,
+    other_gate: Option<String>,
+}
+
+impl DropIns {
+    /// Begins with what flags or the file of `--config` say.
+    pub fn over(base: Settings) -> Self {
+        let mut merged = BTreeMap::new();
+        let mut off = Ground::Default;
+        // Kubelet writes its configuration down as JSON, in which a false one is left out.
+        match base.protect {
+            Some((true, ground)) => {
+                merged.insert(PROTECT.to_string(), (Value::Bool(true), ground));
+            }
+            Some((false, ground)) => off = ground,
+            None => {}
+        }
+        let mut gates = Mapping::default();
+        for (name, on) in base.gates.iter() {
+            let value = Value::Bool(on);
+            gates.set(name, Entry { value, line: 0 });
+        }
+        if !gates.entries.is_empty() {
+            merged.insert(GATES.to_string(), (Value::Mapping(gates), Ground::Default));
+        }
+        Self {
+            merged,
+            off,
+            other_gate: base.other_gate,
+        }
+    }
+
+    /// Puts a file over it as a JSON merge patch (RFC 7396).
+    ///
+    /// # Errors
+    ///
+    /// Says why kubelet will not take the file, or why we cannot tell.
+    pub fn add(&mut self, content: &[u8], path: &Path) -> Result<(), Refusal> {
+        // Untyped, so that kind and version have to be spelt exactly; but they are decoded before, whatever their case.
+        let top = read(content, true)?;
+        let (mut kind, mut api_version) = (None, None);
+        for (key, Entry { value, line }) in top.entries {
+            if folds_to(&key, "kind") || folds_to(&key, "apiVersion") {
+                match value {
+                    Value::Text(text) if key == "kind" => kind = Some(text),
+                    Value::Text(text) if key == "apiVersion" => api_version = Some(text),
+                    Value::Text(_) | Value::Null => {}
+                    _ => return Err(format!("{key} is no string").into()),
+                }
+                continue;
+            }
+            if key == PROTECT && value == Value::Null {
+                self.off = Ground::Default;
+            }
+            let old = self.merged.remove(&key).map(|(value, _)| value);
+            if let Some(value) = patched(old, value) {
+                let ground = Ground::in_file(path, line);
+                self.merged.insert(key, (value, ground));
+            }
+        }
+        if kind.as_deref() != Some(KIND) || api_version.as_deref() != Some(API_VERSION) {
+            return Err(format!("it is no {KIND} of {API_VERSION}").into());
+        }
+        Ok(())
+    }
+
+    /// What comes of it all: now the values have types, and the case of keys does not matter.
+    ///
+    /// # Errors
+    ///
+    /// Says why kubelet will not take it.
+    pub fn settle(self) -> Result<Settings, Refusal> {
+        let mut settings = Settings {
+            protect: Some((false, self.off)),
+            other_gate: self.other_gate,
+            ..Settings::default()
+        };
+        for (key, (value, ground)) in &self.merged {
+            if folds_to(key, PROTECT) {
+                settings.protect(value, || ground.clone())?;
+            } else if folds_to(key, GATES) {
+                settings.gates(value)?;
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// A value with another over it; none where nothing is left.
+fn patched(old: Option<Value>, new: Value) -> Option<Value> {
+    match (old, new) {
+        (_, Value::Null) => None,
+        (old, Value::Mapping(patch)) => {
+            let mut mapping = match old {
+                Some(Value::Mapping(mapping)) => mapping,
+                _ => Mapping::default(),
+            };
+            for (key, entry) in patch.entries {
+                mapping.entries.retain(|(name, _)| *name != key);
+                if entry.value != Value::Null {
+                    mapping.set(&key, entry);
                 }
             }
-            Node::Scalar(_) => return Err("a merge wants a mapping".to_string()),
+            mapping.other = mapping.other.or(patch.other);
+            Some(Value::Mapping(mapping))
         }
-        return Ok(());
+        (_, new) => Some(new),
     }
-    if key.value() == Json::Null {
-        return Err("a key is null".to_string());
-    }
-    if matters(&key.text) {
-        let value = match value {
-            Node::Scalar(scalar) => scalar.value(),
-            Node::Mapping(_) | Node::Sequence(_) => Json::Other,
-        };
-        // What is shown is where the key stands, whatever its value refers to.
-        let line = key.line;
-        mapping.set(&key.text, Entry { value, line });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -433,14 +357,24 @@ mod tests {
 
     const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
-    fn outcome(content: &[u8]) -> Option<Value> {
-        parse(content).ok()
+    /// protectKernelDefaults and its line, if the file says it.
+    type Said = Option<(bool, usize)>;
+
+    fn said(settings: Settings) -> Said {
+        settings.protect.map(|(on, ground)| match ground {
+            Ground::File { line, .. } => (on, line),
+            Ground::Default | Ground::Flag(_) => (on, 0),
+        })
+    }
+
+    fn outcome(content: &[u8]) -> Option<Said> {
+        parse(content, Path::new("/c")).ok().map(said)
     }
 
     #[test]
     fn values_are_yaml_1_1() {
-        let on = Some(Value::Bool(true, 3));
-        let off = Some(Value::Bool(false, 3));
+        let on = Some(Some((true, 3)));
+        let off = Some(Some((false, 3)));
         let cases = [
             ("true", on),
             ("True", on),
@@ -457,9 +391,9 @@ mod tests {
             ("no", off),
             ("off", off),
             ("N", off),
-            ("~", Some(Value::Null)),
-            ("null", Some(Value::Null)),
-            ("", Some(Value::Null)),
+            ("~", Some(None)),
+            ("null", Some(None)),
+            ("", Some(None)),
             ("\"true\"", None),
             ("'yes'", None),
             ("t", None),
@@ -480,8 +414,8 @@ mod tests {
 
     #[test]
     fn files_are_read_as_go_reads_them() {
-        let on = |line| Some(Value::Bool(true, line));
-        let off = |line| Some(Value::Bool(false, line));
+        let on = |line| Some(Some((true, line)));
+        let off = |line| Some(Some((false, line)));
         let wide = |text: &str, unit: fn(u16) -> [u8; 2]| {
             text.encode_utf16().flat_map(unit).collect::<Vec<_>>()
         };
@@ -491,22 +425,22 @@ mod tests {
             text + &" ".repeat(depth) + "x:\n"
         });
         let blocks = format!("{body}{nested}");
-        let cases: Vec<(&str, Vec<u8>, Option<Value>)> = vec![
-            ("absent", HEAD.into(), Some(Value::Absent)),
+        let cases: Vec<(&str, Vec<u8>, Option<Said>)> = vec![
+            ("absent", HEAD.into(), Some(None)),
             ("present", body.clone().into(), on(3)),
-            ("empty", "".into(), Some(Value::Absent)),
+            ("empty", "".into(), None),
             ("no kind", key.into(), None),
             ("wrong kind", body.replace("KubeletC", "C").into(), None),
             ("wrong version", body.replace("v1beta1", "v1").into(), None),
             ("key quoted", format!("{HEAD}\"protectKernelDefaults\": true\n").into(), on(3)),
             ("key escaped", format!("{HEAD}\"protectKernel\\u0044efaults\": true\n").into(), on(3)),
-            ("key wrongly cased", format!("{HEAD}ProtectKernelDefaults: true\n").into(), Some(Value::Absent)),
+            ("key wrongly cased", format!("{HEAD}ProtectKernelDefaults: true\n").into(), Some(None)),
             ("key wrongly cased, and right", format!("{body}protectkerneldefaults: false\n").into(), on(3)),
             ("twice", format!("{body}protectKernelDefaults: false\n").into(), off(4)),
-            ("in a comment", format!("{HEAD}# {key}").into(), Some(Value::Absent)),
-            ("nested", format!("{HEAD}x:\n  {key}").into(), Some(Value::Absent)),
-            ("in a string", format!("{HEAD}x: |\n  {key}").into(), Some(Value::Absent)),
-            ("second document", format!("{HEAD}---\n{key}").into(), Some(Value::Absent)),
+            ("in a comment", format!("{HEAD}# {key}").into(), Some(None)),
+            ("nested", format!("{HEAD}x:\n  {key}").into(), Some(None)),
+            ("in a string", format!("{HEAD}x: |\n  {key}").into(), Some(None)),
+            ("second document", format!("{HEAD}---\n{key}").into(), Some(None)),
             ("explicit document", format!("---\n{body}...\n").into(), on(4)),
             ("alias", format!("{HEAD}x: &a yes\nprotectKernelDefaults: *a\n").into(), on(4)),
             ("merge", format!("{HEAD}x: &a\n  {key}<<: *a\n").into(), on(4)),
@@ -534,10 +468,22 @@ mod tests {
             ("a bomb", format!("{body}a: &a [{}]\nb: &b [{}]\nc: [{}]\n", "x,".repeat(100), "*a,".repeat(100), "*b,".repeat(100)).into(), None),
             ("many aliases", format!("{body}a: &a [{}]\nb: [{}]\n", "x,".repeat(20), "*a,".repeat(90)).into(), on(3)),
             ("few aliases behind many nodes", format!("{body}x: [{}]\na: &a z\nb: [{}]\n", "y,".repeat(2000), "*a,".repeat(200)).into(), on(3)),
+            ("a tab behind a colon", format!("{HEAD}protectKernelDefaults:\ttrue\nmaxPods:\t110\n").into(), on(3)),
+            ("a list that goes on in column 0", format!("{body}x: [a,\nb]\n").into(), on(3)),
+            ("a list that is indented by a tab", format!("{body}x: [\n\ta\n]\n").into(), on(3)),
+            ("a mapping that closes in column 0", format!("{body}x: {{\n}}\n").into(), on(3)),
+            ("a comment behind a bracket", format!("{body}x: [# y\n]\n").into(), on(3)),
+            ("no colon", format!("{body}maxPods 110\n").into(), None),
+            ("a word behind a quoted one", format!("{body}x: \"x\" y\n").into(), None),
+            ("a block that is indented by a tab", format!("{body}x:\n\ty: 1\n").into(), None),
+            ("a literal without an end", format!("{body}x: |\n  y").into(), on(3)),
+            ("an escape without an end", format!("{body}x: \"\\").into(), None),
+            ("a text that is no tag", format!("{body}x: \"Hello!, world\"\n").into(), on(3)),
+            ("what is wrong behind the first document", [body.as_bytes(), b"---\n", &b"x\n".repeat(400), b"\xff"].concat(), on(3)),
             ("lines that end by YAML 1.1", format!("{HEAD}x: 1\u{85}y: 2\u{2028}{key}").into(), on(5)),
             ("a byte order mark inside", format!("{body}\u{feff}x: {{y\u{feff}: 1}}\n").into(), on(3)),
             ("a byte order mark in a comment", format!("{HEAD}# \u{feff}\n{key}").into(), on(4)),
-            ("a byte order mark in the key", format!("{HEAD}\u{feff}{key}").into(), Some(Value::Absent)),
+            ("a byte order mark in the key", format!("{HEAD}\u{feff}{key}").into(), Some(None)),
             ("not a mapping", "[protectKernelDefaults]".into(), None),
             ("a scalar", "protectKernelDefaults".into(), None),
             ("broken", format!("{body}x: [\n").into(), None),
@@ -547,8 +493,8 @@ mod tests {
             ("UTF-16, big end first", wide(&format!("\u{feff}{body}"), u16::to_be_bytes), on(3)),
             ("not UTF-8", [body.as_bytes(), b"x: \xff\n"].concat(), None),
             ("deep in blocks", blocks.into(), on(3)),
-            ("as deep as Go goes", format!("{body}x:\n{}1\n", "- ".repeat(DEPTH - 1)).into(), on(3)),
-            ("deeper than Go goes", format!("{body}x:\n{}1\n", "- ".repeat(DEPTH)).into(), None),
+            ("as deep as Go goes", format!("{body}x:\n{}1\n", "- ".repeat(yaml::DEPTH - 1)).into(), on(3)),
+            ("deeper than Go goes", format!("{body}x:\n{}1\n", "- ".repeat(yaml::DEPTH)).into(), None),
         ];
         for (case, content, expected) in cases {
             assert_eq!(outcome(&content), expected, "{case}");
@@ -558,39 +504,42 @@ mod tests {
     #[test]
     fn tells_what_kubelet_refuses_from_what_we_cannot_read() {
         let body = format!("{HEAD}protectKernelDefaults: true\n");
+        let many = |count, piece: &str| {
+            (0..count).fold(String::new(), |text, at| {
+                text + &piece.replace('@', &at.to_string())
+            })
+        };
         for broken in [
             format!("{body}x: [\n"),
             format!("{body}x: y: z\n"),
             format!("%YAML 1.1\n{body}"),
         ] {
+            let refusal = parse(broken.as_bytes(), Path::new("/c"));
             assert!(
-                matches!(parse(broken.as_bytes()), Err(Refusal::ByKubelet(_))),
-                "{broken}"
+                matches!(refusal, Err(Refusal::ByKubelet(_))),
+                "{broken:.200} {refusal:?}"
             );
         }
-        for outside in [
-            "x:\n  y: {z: 1\n}\n",
-            "x:\n>-\n  y: 1\nz: 1\n",
-            "x: [# y\n]\n",
+        for ours in [
+            body.replace("v1beta1", "__internal")
+                .replace("protect", "Protect"),
+            format!("{body}x: [y:,]\n"),
+            format!("{body}x: [!!str, y]\n"),
+            format!("{body}x: [!<tag:yaml.org,2002:str>, y]\n"),
+            format!("{body}{}: y\n", "\u{e9}".repeat(600)),
+            format!("{body}!!binary eA==: y\n"),
+            format!("{body}x: {}{}\n", "[".repeat(5000), "1,".repeat(10_000)),
+            format!("{}---\n{body}", many(1001, "%TAG !@! y\r")),
+            format!("{body}x:\n{}", many(20_000, "- &a@ y\n")),
+            format!("{body}x: &a {{kind: y}}\ny: [{}]\n", "*a,".repeat(20_000)),
+            format!("{{{}\"x\": 1}}", "\"kind\": \"x\",".repeat(2000)),
         ] {
-            let file = format!("{body}{outside}");
+            let refusal = parse(ours.as_bytes(), Path::new("/c"));
             assert!(
-                matches!(parse(file.as_bytes()), Err(Refusal::ByUs(_))),
-                "{outside}"
+                matches!(refusal, Err(Refusal::ByUs(_))),
+                "{ours:.200} {refusal:?}"
             );
         }
-        let internal = body
-            .replace("v1beta1", "__internal")
-            .replace("protect", "Protect");
-        assert!(matches!(parse(internal.as_bytes()), Err(Refusal::ByUs(_))));
-        let brackets = format!("{body}deep: {}{}\n", "[".repeat(9000), "]".repeat(9000));
-        assert!(matches!(parse(brackets.as_bytes()), Err(Refusal::ByUs(_))));
-        let anchors = (0..20_000).fold(format!("{body}x:\n"), |text, at| {
-            text + &format!("- &a{at} y\n")
-        });
-        assert!(matches!(parse(anchors.as_bytes()), Err(Refusal::ByUs(_))));
-        let aliases = format!("{body}x: &a {{kind: y}}\ny: [{}]\n", "*a,".repeat(20_000));
-        assert!(matches!(parse(aliases.as_bytes()), Err(Refusal::ByUs(_))));
     }
 
     #[test]
@@ -598,54 +547,188 @@ mod tests {
         // Counting the lines anew for each key would take half an hour here.
         let key = "\"protectKernelDefaults\": true,\n";
         let file = format!("{{{}\"x\": 1}}", key.repeat((1 << 20) / key.len()));
-        assert!(parse(file.as_bytes()).is_err());
+        assert!(parse(file.as_bytes(), Path::new("/c")).is_err());
     }
 
     #[test]
-    fn allows_as_many_aliases_as_kubelet_does() {
-        // By aliases of all, then whether that is too many: 99 of 100 up to 400,000 nodes, 10 of 100 from 4,000,000 on.
-        for (by_aliases, all, excessive) in [
-            (100, 1001, false),
-            (101, 101, false),
-            (1000, 1000, false),
-            (990, 1001, false),
-            (1001, 1001, true),
-            (396_000, 400_000, false),
-            (396_001, 400_000, true),
-            (1_198_900, 2_200_000, false),
-            (1_199_100, 2_200_000, true),
-            (399_999, 4_000_000, false),
-            (400_001, 4_000_000, true),
-            (1_999_999, 20_000_000, false),
-            (2_000_001, 20_000_000, true),
+    fn reads_feature_gates() {
+        for (text, expected) in [
+            ("", None),
+            ("featureGates: {KubeletInUserNamespace: on}", Some(true)),
+            (
+                "featureGates:\n  KubeletInUserNamespace: false\n  AllAlpha: true",
+                Some(false),
+            ),
+            ("featureGates: {KubeletInUserNamespace: ~}", Some(false)),
+            ("featureGates: ~", None),
+            ("FeatureGates: {KubeletInUserNamespace: true}", None),
+            (
+                "x: &a {AllAlpha: true, AllBeta: true}\nfeatureGates: *a",
+                Some(true),
+            ),
+            ("x: &a {featureGates: {AllAlpha: true}}\n<<: *a", Some(true)),
+            (
+                "x: &a {AllAlpha: true}\nfeatureGates: {<<: *a, y: true}",
+                Some(true),
+            ),
         ] {
-            let decoded = Decoded { all, by_aliases };
-            assert_eq!(decoded.is_excessive(), excessive, "{by_aliases} of {all}");
+            let file = format!("{HEAD}{text}\n");
+            let settings = parse(file.as_bytes(), Path::new("/c")).unwrap();
+            assert_eq!(settings.gates.in_user_namespace(), expected, "{text}");
+            assert_eq!(
+                settings.other_gate.is_some(),
+                text.contains("y: true"),
+                "{text}"
+            );
+        }
+        for text in [
+            "[x]",
+            "x",
+            "{KubeletInUserNamespace: \"true\"}",
+            "{AllBeta: {featureGates: {}}}",
+        ] {
+            let file = format!("{HEAD}featureGates: {text}\n");
+            assert_eq!(outcome(file.as_bytes()), None, "{text}");
+        }
+        let json = r#"{"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "featureGates": {"AllAlpha": true}, "featureGates": {"AllBeta": true}}"#;
+        let settings = parse(json.as_bytes(), Path::new("/c")).unwrap();
+        assert_eq!(settings.gates.in_user_namespace(), Some(true));
+    }
+
+    fn merged(base: &str, drop_ins: &[&str]) -> Option<Said> {
+        let base = parse(format!("{HEAD}{base}").as_bytes(), Path::new("/c")).unwrap();
+        let mut merged = DropIns::over(base);
+        for text in drop_ins {
+            merged
+                .add(format!("{HEAD}{text}\n").as_bytes(), Path::new("/d"))
+                .ok()?;
+        }
+        merged.settle().ok().map(said)
+    }
+
+    #[test]
+    fn drop_ins_are_merged_without_types() {
+        let on = "protectKernelDefaults: true";
+        let off = "protectKernelDefaults: false";
+        for (base, drop_ins, expected) in [
+            (on, &[][..], Some(Some((true, 3)))),
+            (off, &[], Some(Some((false, 3)))),
+            ("", &[], Some(Some((false, 0)))),
+            (
+                "",
+                &["x: 1\nprotectKernelDefaults: true"],
+                Some(Some((true, 4))),
+            ),
+            (on, &[off], Some(Some((false, 3)))),
+            (on, &["protectKernelDefaults: null"], Some(Some((false, 0)))),
+            (
+                off,
+                &["protectKernelDefaults: null"],
+                Some(Some((false, 0))),
+            ),
+            (off, &["ProtectKernelDefaults: true"], Some(Some((true, 3)))),
+            (on, &["ProtectKernelDefaults: false"], Some(Some((true, 3)))),
+            (
+                on,
+                &["protectkerneldefaults: false"],
+                Some(Some((false, 3))),
+            ),
+            (
+                "",
+                &["protectKernelDefaults: \"true\"", on],
+                Some(Some((true, 3))),
+            ),
+            ("", &["protectKernelDefaults: \"true\""], None),
+            (
+                "",
+                &[
+                    "protectKernelDefaults: {x: 1}",
+                    "protectKernelDefaults: {x: null}",
+                ],
+                None,
+            ),
+            (on, &["kind: KubeletConfiguration"], None),
+            (on, &["x: {a: 1, \"a\": 2}"], None),
+            (on, &["x: {1: 1, \"1\": 2}"], Some(Some((true, 3)))),
+            (
+                "",
+                &["y: &a {protectKernelDefaults: true}\n<<: *a"],
+                Some(Some((true, 3))),
+            ),
+            (
+                on,
+                &["y: &a {protectKernelDefaults: true}\n<<: *a\nprotectKernelDefaults: no"],
+                None,
+            ),
+            (on, &["Kind: [x]"], None),
+            (on, &["Kind: x\napiversion: x"], Some(Some((true, 3)))),
+            (on, &["---"], Some(Some((true, 3)))),
+        ] {
+            assert_eq!(merged(base, drop_ins), expected, "{base} {drop_ins:?}");
+        }
+        let mut none = DropIns::over(Settings::default());
+        for text in [
+            "",
+            "---\n",
+            "{}",
+            "apiVersion: kubelet.config.k8s.io/v1beta1\nKind: KubeletConfiguration\n",
+            "kind: KubeletConfiguration\n",
+            "{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": {\"y\": [{\"a\": 1, \"a\": 1}]}}",
+        ] {
+            let refusal = none.add(text.as_bytes(), Path::new("/d"));
+            assert!(matches!(refusal, Err(Refusal::ByKubelet(_))), "{text}");
         }
     }
 
     #[test]
-    fn a_node_weighs_what_it_keeps() {
-        let body = format!("kind: {KIND}\napiVersion: {API_VERSION}\n{KEY}: true\n");
-        let anchors = |count, node: &str| {
-            let list = (0..count).fold(String::from("x:\n"), |text, at| {
-                text + &format!("- &a{at} {node}\n")
-            });
-            parse(format!("{body}{list}").as_bytes())
-        };
-        let limit = u32::try_from(KEPT).unwrap();
-        for (node, weight) in [
-            ("y", 1),
-            ("[]", 1),
-            ("{kind: y}", 4),
-            ("[{kind: y}, {kind: y}]", 9),
+    fn drop_ins_merge_gates_one_by_one() {
+        for (base, drop_ins, expected) in [
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &[][..],
+                Some(true),
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: {AllBeta: true}"],
+                Some(true),
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: {KubeletInUserNamespace: null}"],
+                None,
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: null"],
+                None,
+            ),
+            (
+                "featureGates: {KubeletInUserNamespace: true}",
+                &["featureGates: {KubeletInUserNamespace: false}"],
+                Some(false),
+            ),
+            (
+                "featureGates: {AllAlpha: true}",
+                &["featuregates: {AllAlpha: false, AllBeta: false}"],
+                Some(false),
+            ),
+            (
+                "featureGates: {AllAlpha: true}",
+                &["featureGates: x", "featureGates: {AllBeta: false}"],
+                Some(false),
+            ),
         ] {
-            // Mappings in a sequence are kept with it, too.
-            assert!(anchors(limit / weight, node).is_ok(), "{node}");
-            assert!(
-                matches!(anchors(limit / weight + 1, node), Err(Refusal::ByUs(_))),
-                "{node}"
-            );
+            let base = parse(format!("{HEAD}{base}\n").as_bytes(), Path::new("/c")).unwrap();
+            let mut merged = DropIns::over(base);
+            for text in drop_ins {
+                merged
+                    .add(format!("{HEAD}{text}\n").as_bytes(), Path::new("/d"))
+                    .unwrap();
+            }
+            let gates = merged.settle().unwrap().gates;
+            assert_eq!(gates.in_user_namespace(), expected, "{drop_ins:?}");
         }
     }
 }

@@ -1,202 +1,168 @@
-//! Owns JSON as Go's encoding/json reads it: whether it is sound, and what stands under the keys of the object.
+//! Reads JSON as Go does: the keys of an object in their order, and what stands under those that matter.
 
-use std::mem;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
-/// Go's parser gives up at this depth.
-const DEPTH: usize = 10_000;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-/// A value, as far as it matters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Json {
-    Null,
-    Bool(bool),
-    Text(String),
-    Other,
-}
+use super::config::{Entry, Mapping, Refusal, Value, keeps};
 
-/// Hands over each key of the object with its value and where the value ends.
+/// How deep it looks for repeated keys: each bracket around a value means that the value is read once more.
+const DEPTH: usize = 128;
+
+/// Reads a file, which has to be one object.
 ///
 /// # Errors
 ///
-/// Says what is not JSON.
-pub(super) fn read(
-    text: &str,
-    mut member: impl FnMut(&str, Json, usize),
-) -> Result<(), &'static str> {
-    let mut reader = Reader {
-        text: text.as_bytes(),
-        at: 0,
-    };
-    let mut open: Vec<u8> = Vec::new();
-    let mut key = String::new();
-    loop {
-        let mut value = match reader.next().ok_or("it ends in the middle")? {
-            b'"' => Json::Text(reader.string()?),
-            bracket @ (b'{' | b'[') => {
-                if open.len() == DEPTH {
-                    return Err("it is nested too deeply");
-                }
-                open.push(bracket);
-                if !reader.takes(bracket + 2) {
-                    reader.key(&open, &mut key)?;
-                    continue;
-                }
-                open.pop();
-                Json::Other
+/// Says what is not JSON, or which key is repeated where that is refused.
+pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
+    // In Go a byte that is not UTF-8 becomes a replacement character.
+    let text = String::from_utf8_lossy(content);
+    if refuses_repeated_keys {
+        refuse_repeated_keys(&text, DEPTH)?;
+    }
+    let mut top = mapping(&text, |raw| {
+        Ok(Value::Mapping(mapping(raw, |_| Ok(Value::Other))?))
+    })?;
+    let (mut line, mut counted) = (1, 0);
+    for (_, entry) in &mut top.entries {
+        let offset = entry.line;
+        line += text[counted..offset].matches('\n').count();
+        counted = offset;
+        entry.line = line;
+    }
+    Ok(top)
+}
+
+/// Reads an object, and with `inner` those under the keys that matter. Its entries have offsets in place of lines.
+fn mapping(text: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Mapping, Refusal> {
+    let mut mapping = Mapping::default();
+    let mut outcome = Ok(());
+    read_value(
+        text,
+        Each(|key: Option<&str>, raw: &str| {
+            let key = key.unwrap_or_default();
+            if outcome.is_err() {
+                return;
             }
-            _ => reader.word()?,
-        };
-        // Behind a value.
-        loop {
-            if open == *b"{" {
-                member(&key, mem::replace(&mut value, Json::Other), reader.at);
+            if !keeps(key) {
+                mapping.meet(key);
+                return;
             }
-            let Some(&bracket) = open.last() else {
-                return match reader.next() {
-                    None => Ok(()),
-                    Some(_) => Err("something stands behind it"),
+            match value(raw, &inner) {
+                Ok(value) => {
+                    let line = raw.as_ptr() as usize - text.as_ptr() as usize;
+                    mapping
+                        .entries
+                        .push((key.to_string(), Entry { value, line }));
+                    outcome = mapping.check();
+                }
+                Err(refusal) => outcome = Err(refusal),
+            }
+        }),
+    )?;
+    outcome.map(|()| mapping)
+}
+
+fn value(raw: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Value, Refusal> {
+    match raw.as_bytes()[0] {
+        b'n' => Ok(Value::Null),
+        b't' => Ok(Value::Bool(true)),
+        b'f' => Ok(Value::Bool(false)),
+        b'"' => Ok(Value::Text(serde_json::from_str::<Text>(raw)?.0)),
+        b'{' => inner(raw),
+        _ => Ok(Value::Other),
+    }
+}
+
+fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), Refusal> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return Ok(());
+    }
+    if depth == 0 {
+        return Err(Refusal::ByUs(format!(
+            "it is nested more than {DEPTH} deep"
+        )));
+    }
+    // Hashes take less than keys.
+    let (hasher, mut keys) = (RandomState::new(), HashSet::new());
+    let mut outcome = Ok(());
+    read_value(
+        text,
+        Each(|key: Option<&str>, raw: &str| {
+            if outcome.is_ok() {
+                outcome = match key {
+                    Some(key) if !keys.insert(hasher.hash_one(key)) => {
+                        Err(Refusal::ByKubelet(format!("it has {key} twice")))
+                    }
+                    _ => refuse_repeated_keys(raw, depth - 1),
                 };
-            };
-            if reader.takes(b',') {
-                reader.key(&open, &mut key)?;
-                break;
             }
-            if !reader.takes(bracket + 2) {
-                return Err("a comma or a bracket is missing");
-            }
-            open.pop();
-            value = Json::Other;
-        }
-    }
+        }),
+    )?;
+    outcome
 }
 
-struct Reader<'a> {
-    text: &'a [u8],
-    at: usize,
+/// Hands over each key of an object with its value, or each value of an array.
+struct Each<F>(F);
+
+fn read_value<'a, F: FnMut(Option<&str>, &'a str)>(
+    text: &'a str,
+    each: Each<F>,
+) -> Result<(), Refusal> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_any(each)?;
+    Ok(deserializer.end()?)
 }
 
-impl Reader<'_> {
-    /// The next byte that is no white space, taken.
-    fn next(&mut self) -> Option<u8> {
-        let rest = &self.text[self.at..];
-        let blank = rest
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
-            .count();
-        self.at += blank;
-        let next = rest.get(blank).copied();
-        self.at += usize::from(next.is_some());
-        next
+impl<'de, F: FnMut(Option<&str>, &'de str)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    /// Takes the next byte if it is this one.
-    fn takes(&mut self, wanted: u8) -> bool {
-        let before = self.at;
-        let takes = self.next() == Some(wanted);
-        if !takes {
-            self.at = before;
-        }
-        takes
-    }
-
-    /// Takes a key and its colon where the innermost bracket wants one; only those of the outermost are kept.
-    fn key(&mut self, open: &[u8], key: &mut String) -> Result<(), &'static str> {
-        if open.last() != Some(&b'{') {
-            return Ok(());
-        }
-        if !self.takes(b'"') {
-            return Err("a key is missing");
-        }
-        let name = self.string()?;
-        if !self.takes(b':') {
-            return Err("a colon is missing");
-        }
-        if open.len() == 1 {
-            *key = name;
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Text(key), raw)) = map.next_entry::<Text, &RawValue>()? {
+            self.0(Some(&key), raw.get());
         }
         Ok(())
     }
 
-    /// The rest of a string.
-    fn string(&mut self) -> Result<String, &'static str> {
-        const UNSOUND: &str = "a string is not sound";
-        let mut string = Vec::new();
-        loop {
-            let byte = *self.text.get(self.at).ok_or(UNSOUND)?;
-            self.at += 1;
-            match byte {
-                b'"' => return String::from_utf8(string).map_err(|_| UNSOUND),
-                ..0x20 => return Err(UNSOUND),
-                b'\\' => {
-                    let escape = *self.text.get(self.at).ok_or(UNSOUND)?;
-                    self.at += 1;
-                    let character = match escape {
-                        b'"' | b'\\' | b'/' => char::from(escape),
-                        b'b' => '\u{8}',
-                        b'f' => '\u{c}',
-                        b'n' => '\n',
-                        b'r' => '\r',
-                        b't' => '\t',
-                        b'u' => self.code_point().ok_or(UNSOUND)?,
-                        _ => return Err(UNSOUND),
-                    };
-                    string.extend(character.encode_utf8(&mut [0; 4]).bytes());
-                }
-                _ => string.push(byte),
-            }
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(raw) = elements.next_element::<&RawValue>()? {
+            self.0(None, raw.get());
         }
-    }
-
-    /// The four digits behind `\u`; half a surrogate pair is no character that matters.
-    fn code_point(&mut self) -> Option<char> {
-        let digits = self.text.get(self.at..self.at + 4)?;
-        self.at += 4;
-        let code = digits.iter().try_fold(0, |code, &digit| {
-            Some(code * 16 + char::from(digit).to_digit(16)?)
-        })?;
-        Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
-    }
-
-    /// A word or a number, whose first byte is taken already.
-    fn word(&mut self) -> Result<Json, &'static str> {
-        let rest = &self.text[self.at - 1..];
-        let length = rest
-            .iter()
-            .take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
-            .count();
-        let word = &rest[..length];
-        self.at += length.saturating_sub(1);
-        match word {
-            b"null" => Ok(Json::Null),
-            b"true" => Ok(Json::Bool(true)),
-            b"false" => Ok(Json::Bool(false)),
-            _ if is_number(word) => Ok(Json::Other),
-            _ => Err("a word is none of JSON"),
-        }
+        Ok(())
     }
 }
 
-fn is_number(word: &[u8]) -> bool {
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let word = word.strip_prefix(b"-").unwrap_or(word);
-    let whole = digits(word);
-    if whole == 0 || (whole > 1 && word[0] == b'0') {
-        return false;
-    }
-    let mut rest = &word[whole..];
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let length = digits(fraction);
-        if length == 0 {
-            return false;
+/// A string, in which half a surrogate pair is no error.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
+            }
         }
-        rest = &fraction[length..];
+        deserializer.deserialize_bytes(Bytes)
     }
-    match rest {
-        [] => true,
-        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
-            !exponent.is_empty() && digits(exponent) == exponent.len()
-        }
-        _ => false,
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::ByKubelet(error.to_string())
     }
 }
 
@@ -206,71 +172,64 @@ mod tests {
 
     #[test]
     fn reads_what_go_reads() {
-        let sound = [
-            "{}",
-            " {\t\"a\" :\r\n1 } ",
-            r#"{"a":[],"b":{},"c":[[1,-0.5e+3,0],{"d":null}],"e":""}"#,
-            r#"{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800"}"#,
-            r#"{"a":1,"a":2}"#,
-            "[1]",
-            "7",
-        ];
-        let unsound = [
-            "",
-            "{",
-            "{}}",
-            "{,}",
-            "{\"a\"}",
-            "{\"a\":}",
-            "{\"a\":1,}",
-            "{a:1}",
-            "{'a':1}",
-            "{\"a\":01}",
-            "{\"a\":1.}",
-            "{\"a\":+1}",
-            "{\"a\":.5}",
-            "{\"a\":1e}",
-            "{\"a\":yes}",
-            "{\"a\":True}",
-            "{\"a\":1 2}",
-            "{\"a\":[1,]}",
-            "{\"a\":[1}",
-            "{\"a\":\"\n\"}",
-            "{\"a\":\"\\x\"}",
-            "{\"a\":\"\\u12\"}",
-            "{\"a\":\"}",
-            "{\"a\":1}#",
-            "{\"a\"=1}",
-            "{\"a\":1}{}",
-            "{\"a\":1}\u{a0}",
-        ];
-        for text in sound {
-            assert_eq!(read(text, |_, _, _| ()), Ok(()), "{text}");
+        for (text, is_sound) in [
+            ("{}", true),
+            (" {\t\"a\" :\r\n1 } ", true),
+            (
+                r#"{"a":[],"b":{},"c":[[1,-0.5e+3,0],{"d":null}],"e":""}"#,
+                true,
+            ),
+            (r#"{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800"}"#, true),
+            (r#"{"\ud800":"\ud800x","kind":"\udc00"}"#, true),
+            (r#"{"a":1,"a":2}"#, true),
+            (r#"{"a":1e999}"#, true),
+            ("{", false),
+            ("{}}", false),
+            ("{,}", false),
+            ("{\"a\"}", false),
+            ("{\"a\":1,}", false),
+            ("{a:1}", false),
+            ("{\"a\":01}", false),
+            ("{\"a\":yes}", false),
+            ("{\"a\":[1}", false),
+            ("{\"a\":\"\n\"}", false),
+            ("{\"a\":\"\\x\"}", false),
+            ("{\"a\":\"}", false),
+            ("{\"a\":1}#", false),
+            ("{\"a\":1}{}", false),
+        ] {
+            assert_eq!(read(text.as_bytes(), false).is_ok(), is_sound, "{text}");
         }
-        for text in unsound {
-            assert!(read(text, |_, _, _| ()).is_err(), "{text}");
-        }
-        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(read(&nested(DEPTH), |_, _, _| ()).is_ok());
-        assert!(read(&nested(DEPTH + 1), |_, _, _| ()).is_err());
+        let nested = |depth| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read(nested(10_000).as_bytes(), false).is_ok());
+        assert!(read(nested(DEPTH - 1).as_bytes(), true).is_ok());
+        let refusal = read(nested(DEPTH).as_bytes(), true);
+        assert!(matches!(refusal, Err(Refusal::ByUs(_))));
     }
 
     #[test]
-    fn hands_over_the_outermost_members() {
-        let mut members = Vec::new();
-        let text = r#"{"a":true,"\u0062":{"x":1,"a":2},"c":["x",{"a":3},"x"],"a":null,"d":"\u0065f","e":false}"#;
-        read(text, |key, value, _| members.push((key.to_string(), value))).unwrap();
+    fn keeps_what_matters_in_its_order() {
+        let text = "{\"kind\": \"x\",\n\"a\": 1,\n\"\\u004bind\":\n[1], \"kind\": {\"kind\": {}, \"b\": 1}}";
+        let top = read(text.as_bytes(), false).unwrap();
+        let inner = Mapping {
+            entries: vec![(
+                "kind".to_string(),
+                Entry {
+                    value: Value::Other,
+                    line: 9,
+                },
+            )],
+            other: Some("b".to_string()),
+        };
         let expected = [
-            ("a", Json::Bool(true)),
-            ("b", Json::Other),
-            ("c", Json::Other),
-            ("a", Json::Null),
-            ("d", Json::Text("ef".to_string())),
-            ("e", Json::Bool(false)),
+            ("kind", Value::Text("x".to_string()), 1),
+            ("Kind", Value::Other, 4),
+            ("kind", Value::Mapping(inner), 4),
         ];
-        assert_eq!(
-            members,
-            expected.map(|(key, value)| (key.to_string(), value))
-        );
+        let expected = expected.map(|(key, value, line)| (key.to_string(), Entry { value, line }));
+        assert_eq!(top.entries, expected);
+        assert_eq!(top.other.as_deref(), Some("a"));
+        assert!(read(b"{\"a\": [{\"b\": 1, \"\\u0062\": 2}]}", true).is_err());
+        assert!(read(b"{\"a\": [{\"b\": 1}, {\"b\": 2}]}", true).is_ok());
     }
 }

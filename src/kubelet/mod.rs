@@ -1,28 +1,35 @@
-//! Owns what kubelet was told: its arguments and its configuration files, down to protectKernelDefaults.
+//! Reads what kubelet makes of its arguments and configuration files, down to protectKernelDefaults.
 
 pub mod arguments;
 pub mod config;
+mod gates;
 mod json;
 pub mod unit;
 pub mod words;
+mod yaml;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
 use crate::file;
 use arguments::Arguments;
-use config::{Refusal, Value};
+use config::{DropIns, Refusal, Settings};
 
 pub use words::expand;
 
-/// Bytes read of one file at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
+/// Bytes read of all files at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
+/// Files and folders that are listed at the most.
+const ENTRY_LIMIT: usize = 10_000;
+/// The number of /dev/null, which holds nothing in any container.
+const NULL_DEVICE: u64 = 0x103;
 
 /// What kubelet makes of its words and files.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +73,15 @@ pub enum Ground {
     },
 }
 
+impl Ground {
+    fn in_file(path: &Path, line: usize) -> Self {
+        Self::File {
+            path: path.to_path_buf(),
+            line,
+        }
+    }
+}
+
 impl fmt::Display for Ground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -78,101 +94,203 @@ impl fmt::Display for Ground {
 
 /// Reads what a kubelet of this command line, whose first word is the program, makes of it when it is started in the
 /// working directory.
-pub fn read(root: &Path, _working_directory: &Path, command_line: &[OsString]) -> Kubelet {
-    Kubelet {
-        protection: protection(root, command_line),
-        in_user_namespace: None,
-        may_refuse: None,
-    }
-}
-
-/// What a kubelet of this command line, whose first word is the program, will do about its tunables.
 ///
 /// The flag beats `--config-dir`, which beats `--config`. Source: `NewKubeletCommand` in kubernetes'
 /// `cmd/kubelet/app/server.go`.
+pub fn read(root: &Path, working_directory: &Path, command_line: &[OsString]) -> Kubelet {
+    let arguments = match Arguments::parse(command_line) {
+        Ok(arguments) => arguments,
+        Err(why) => {
+            return Kubelet {
+                protection: Protection::Fails(why),
+                in_user_namespace: None,
+                may_refuse: None,
+            };
+        }
+    };
+    let mut files = Files {
+        root,
+        working_directory,
+        left: FILE_LIMIT,
+        entries_left: ENTRY_LIMIT,
+    };
+    let Arguments {
+        flags,
+        beaten,
+        may_refuse,
+        ..
+    } = &arguments;
+    let mut in_user_namespace = None;
+    let mut other_gate = None;
+    let read = files.read(&arguments).map(|settings| {
+        let mut gates = beaten.gates.clone();
+        gates.put_over(&settings.gates);
+        gates.put_over(&flags.gates);
+        in_user_namespace = gates.in_user_namespace();
+        other_gate = settings.other_gate;
+        settings.protect
+    });
+    let by_flag = flags
+        .protect
+        .clone()
+        .map(|(on, word)| (on, Ground::Flag(word)));
+    let protection = match (read, by_flag) {
+        // A kubelet that takes the files that we do not know goes by the flag.
+        (Ok(_) | Err(Protection::Unknown(_)), Some(settled)) | (Ok(Some(settled)), None) => {
+            match settled {
+                (true, ground) => Protection::On(ground),
+                (false, ground) => Protection::Off(ground),
+            }
+        }
+        (Ok(None), None) => Protection::Off(Ground::Default),
+        (Err(protection), _) => protection,
+    };
+    Kubelet {
+        protection,
+        in_user_namespace,
+        may_refuse: may_refuse
+            .clone()
+            .or(other_gate.map(|name| format!("the feature gate {name}"))),
+    }
+}
+
+/// What a kubelet of this command line, started in `/`, will do about its tunables.
 pub fn protection(root: &Path, command_line: &[OsString]) -> Protection {
-    match settle(root, command_line) {
-        Ok((true, ground)) => Protection::On(ground),
-        Ok((false, ground)) => Protection::Off(ground),
-        Err(protection) => protection,
-    }
+    read(root, Path::new("/"), command_line).protection
 }
 
-fn settle(root: &Path, command_line: &[OsString]) -> Result<(bool, Ground), Protection> {
-    let arguments = Arguments::parse(command_line).map_err(Protection::Fails)?;
-    let mut files = Vec::new();
-    if let Some(config) = arguments.config {
-        let config = absolute(&config);
-        if let Err(error) = file::open(&under(root, &config))
-            && error.kind() == io::ErrorKind::NotFound
-        {
-            return Err(Protection::NotThereYet(config));
+/// Kubelet's files, as it looks for them.
+struct Files<'a> {
+    root: &'a Path,
+    working_directory: &'a Path,
+    /// Bytes that may still be read.
+    left: u64,
+    /// Names that may still be listed.
+    entries_left: usize,
+}
+
+impl Files<'_> {
+    fn read(&mut self, arguments: &Arguments) -> Result<Settings, Protection> {
+        let mut settings = match &arguments.config {
+            Some(config) => {
+                let path = self.clean(Path::new(config));
+                let content = self.content(&path).map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Protection::NotThereYet(path.clone()),
+                    _ => trouble(&path, &error),
+                })?;
+                config::parse(&content, &path).map_err(|refusal| refused(&path, refusal))?
+            }
+            None => Settings {
+                protect: arguments
+                    .beaten
+                    .protect
+                    .clone()
+                    .map(|(on, word)| (on, Ground::Flag(word))),
+                gates: arguments.beaten.gates.clone(),
+                other_gate: None,
+            },
+        };
+        if let Some(folder) = &arguments.config_dir {
+            // The folder itself is looked for as it is spelt, and where it is a link it is not followed: neither listed
+            // nor, unless it ends in .conf, read.
+            let folder = self.working_directory.join(folder);
+            let kind = fs::symlink_metadata(under(self.root, &folder))
+                .map_err(|error| trouble(&folder, &error))?;
+            let mut drop_ins = DropIns::over(settings);
+            self.walk(&folder, kind.is_dir(), &mut drop_ins)?;
+            settings = drop_ins
+                .settle()
+                .map_err(|refusal| refused(&folder, refusal))?;
         }
-        files.push(config);
+        Ok(settings)
     }
-    if let Some(folder) = arguments.config_dir {
-        walk(root, &absolute(&folder), &mut files)?;
+
+    /// Puts the file over the others if it ends in `.conf`, or those in the folder, by their names in the order of bytes.
+    ///
+    /// Source: Go's `filepath.WalkDir`.
+    fn walk(
+        &mut self,
+        path: &Path,
+        is_folder: bool,
+        drop_ins: &mut DropIns,
+    ) -> Result<(), Protection> {
+        let trouble = |error| trouble(path, &error);
+        if !is_folder {
+            let name = path.file_name().unwrap_or_default();
+            if !name.as_bytes().ends_with(b".conf") {
+                return Ok(());
+            }
+            let path = self.clean(path);
+            let content = self.content(&path).map_err(trouble)?;
+            return drop_ins
+                .add(&content, &path)
+                .map_err(|refusal| refused(&path, refusal));
+        }
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(under(self.root, path)).map_err(trouble)? {
+            let entry = entry.map_err(trouble)?;
+            let is_folder = entry.file_type().map_err(trouble)?.is_dir();
+            entries.push((entry.file_name(), is_folder));
+            self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| {
+                Protection::Unknown(format!(
+                    "there are more than {ENTRY_LIMIT} files in {}",
+                    path.display()
+                ))
+            })?;
+        }
+        entries.sort();
+        entries.into_iter().try_for_each(|(name, is_folder)| {
+            let path = self.clean(&path.join(name));
+            self.walk(&path, is_folder, drop_ins)
+        })
     }
-    let mut settled = (false, Ground::Default);
-    for path in files {
-        let content = content(root, &path)?;
-        let value = config::parse(&content).map_err(|refusal| match refusal {
-            Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
-            Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
+
+    /// The absolute path, in which `..` takes back what stands before it, be that a link or not.
+    fn clean(&self, path: &Path) -> PathBuf {
+        let mut clean = PathBuf::from("/");
+        for component in self.working_directory.join(path).components() {
+            match component {
+                Component::ParentDir => drop(clean.pop()),
+                Component::Normal(name) => clean.push(name),
+                _ => {}
+            }
+        }
+        clean
+    }
+
+    fn content(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = file::open(&under(self.root, path))?;
+        let metadata = file.metadata()?;
+        let kind = metadata.file_type();
+        let is_null = kind.is_char_device() && metadata.rdev() == NULL_DEVICE;
+        if !(kind.is_file() || kind.is_dir() || is_null) {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut content = Vec::new();
+        file::read_to_end(&file, self.left, &mut content).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge if self.left < FILE_LIMIT => io::Error::new(
+                error.kind(),
+                format!("with the others it is longer than {} MiB", FILE_LIMIT >> 20),
+            ),
+            _ => error,
         })?;
-        match value {
-            Value::Absent => {}
-            Value::Null => settled = (false, Ground::Default),
-            Value::Bool(value, line) => settled = (value, Ground::File { path, line }),
-        }
+        self.left -= content.len() as u64;
+        Ok(content)
     }
-    Ok(match arguments.flag {
-        Some((value, word)) => (value, Ground::Flag(word)),
-        None => settled,
-    })
 }
 
-/// Kubelet's working directory is /.
-fn absolute(path: &std::ffi::OsStr) -> PathBuf {
-    Path::new("/").join(path)
-}
-
+/// The path below the root. A slash at its end means something, and would not outlive Path's own methods.
 fn under(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
+    let mut whole = root.as_os_str().to_owned();
+    whole.push(path);
+    whole.into()
 }
 
-/// Adds the files that end in `.conf`, folder by folder in the order of their names.
-fn walk(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Protection> {
-    let trouble = |error| trouble(folder, &error);
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(under(root, folder)).map_err(trouble)? {
-        entries.push(entry.map_err(trouble)?);
+fn refused(path: &Path, refusal: Refusal) -> Protection {
+    match refusal {
+        Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
+        Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
     }
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = folder.join(entry.file_name());
-        if entry.file_type().map_err(trouble)?.is_dir() {
-            walk(root, &path, files)?;
-        } else if entry.file_name().as_bytes().ends_with(b".conf") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn content(root: &Path, path: &Path) -> Result<Vec<u8>, Protection> {
-    let trouble = |error| trouble(path, &error);
-    let file = file::open(&under(root, path)).map_err(trouble)?;
-    let kind = file.metadata().map_err(trouble)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(Protection::Unknown(format!(
-            "{} is not a regular file",
-            path.display()
-        )));
-    }
-    let mut content = Vec::new();
-    file::read_to_end(&file, FILE_LIMIT, &mut content).map_err(trouble)?;
-    Ok(content)
 }
 
 /// A path that leads nowhere makes kubelet fail too. What else keeps us from a file, such as a limit on open files or a
@@ -231,5 +349,127 @@ mod tests {
             trouble(Path::new("/x"), &refused),
             Protection::Unknown(_)
         ));
+    }
+
+    fn kubelet(root: &Path, words: &str) -> Kubelet {
+        let line: Vec<_> = format!("kubelet {words}")
+            .split_whitespace()
+            .map(OsString::from)
+            .collect();
+        read(root, Path::new("/work"), &line)
+    }
+
+    fn said(protection: &Protection) -> String {
+        match protection {
+            Protection::On(ground) => format!("on {ground}"),
+            Protection::Off(ground) => format!("off {ground}"),
+            Protection::NotThereYet(path) => format!("{} is not there yet", path.display()),
+            Protection::Fails(why) => format!("fails: {why}"),
+            Protection::Unknown(why) => format!("not known: {why}"),
+        }
+    }
+
+    #[test]
+    fn finds_files_as_kubelet_does() {
+        use std::os::unix::fs::symlink;
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-f-{}", std::process::id()));
+        let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+        for folder in ["work/d/sub", "elsewhere/inner", "empty"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for (name, text) in [
+            ("work/on", "protectKernelDefaults: true\n"),
+            ("work/d/10.conf", "protectKernelDefaults: true\n"),
+            ("work/d/sub/.conf", "protectKernelDefaults: null\n"),
+            ("work/d/z.yaml", "protectKernelDefaults: true\n"),
+            ("work/x.conf", "featureGates: {AllAlpha: true, X: false}\n"),
+            ("elsewhere/off", "protectKernelDefaults: false\n"),
+            ("elsewhere/on", "protectKernelDefaults: true\n"),
+        ] {
+            fs::write(root.join(name), format!("{head}{text}")).unwrap();
+        }
+        symlink("d", root.join("work/l")).unwrap();
+        symlink("../elsewhere/inner", root.join("work/inner")).unwrap();
+        symlink("/dev/null", root.join("empty/null.conf")).unwrap();
+        for (words, expected) in [
+            ("", "off by default"),
+            ("--config=on", "on in /work/on:3"),
+            ("--config=./x/../on", "on in /work/on:3"),
+            ("--config=/work/inner/../on", "on in /work/on:3"),
+            ("--config=nowhere", "/work/nowhere is not there yet"),
+            ("--config=/dev/null", "/dev/null is not there yet"),
+            ("--config-dir=d", "off by default"),
+            ("--config=on --config-dir=l", "on in /work/on:3"),
+            ("--config=on --config-dir=l/", "off by default"),
+            ("--config=on --config-dir=on", "on in /work/on:3"),
+            (
+                "--config=../elsewhere/off --config-dir=on",
+                "off in /elsewhere/off:3",
+            ),
+            ("--config=on --config-dir=x.conf", "on in /work/on:3"),
+            ("--config-dir=d/10.conf", "on in /work/d/10.conf:3"),
+            (
+                "--enable-load-reader --protect-kernel-defaults --config-dir=x.conf",
+                "on by kubelet's flag --protect-kernel-defaults",
+            ),
+            (
+                "--enable-load-reader --protect-kernel-defaults --config-dir=d",
+                "off by default",
+            ),
+            (
+                "--protect-kernel-defaults=false --config=on",
+                "off by kubelet's flag --protect-kernel-defaults=false",
+            ),
+        ] {
+            assert_eq!(said(&kubelet(&root, words).protection), expected, "{words}");
+        }
+        for words in [
+            "--config=on --config-dir=nowhere",
+            "--config-dir=x.conf/",
+            "--config-dir=/empty",
+        ] {
+            let protection = kubelet(&root, words).protection;
+            assert!(
+                matches!(protection, Protection::Fails(_)),
+                "{words}: {protection:?}"
+            );
+        }
+        let of_null = kubelet(Path::new("/"), "--config=/dev/null").protection;
+        assert_eq!(said(&of_null), "fails: /dev/null: it is empty");
+        let gates = kubelet(&root, "--config-dir=x.conf");
+        assert_eq!(gates.in_user_namespace, Some(true));
+        assert_eq!(gates.may_refuse.as_deref(), Some("the feature gate X"));
+        let gates = kubelet(
+            &root,
+            "--config-dir=x.conf --feature-gates=KubeletInUserNamespace=0 --runonce",
+        );
+        assert_eq!(gates.in_user_namespace, Some(false));
+        assert_eq!(gates.may_refuse.as_deref(), Some("--runonce"));
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn all_files_together_have_a_limit_that_a_flag_passes_by() {
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-l-{}", std::process::id()));
+        fs::create_dir_all(root.join("d")).unwrap();
+        let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+        for name in ["1.conf", "2.conf", "3.conf"] {
+            fs::write(
+                root.join("d").join(name),
+                format!("{head}{}\n", "#".repeat(400_000)),
+            )
+            .unwrap();
+        }
+        let words = "--config-dir=/d";
+        assert_eq!(
+            said(&kubelet(&root, words).protection),
+            "not known: /d/3.conf could not be read: with the others it is longer than 1 MiB"
+        );
+        let protection = kubelet(&root, &format!("{words} --protect-kernel-defaults")).protection;
+        assert!(
+            matches!(protection, Protection::On(Ground::Flag(_))),
+            "{protection:?}"
+        );
+        fs::remove_dir_all(&root).unwrap();
     }
 }
