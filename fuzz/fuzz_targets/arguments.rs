@@ -6,21 +6,29 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use kubelet_tunables::kubelet::arguments::Arguments;
+use kubelet_tunables::kubelet::arguments::{Arguments, Flags};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let words: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
     let parsed = parse(&words);
     if let Some(expected) = model(&words) {
-        assert_eq!(parsed.as_ref().ok(), expected.as_ref().ok());
+        let parsed = parsed.as_ref().ok();
+        let parsed = parsed.map(|it| (&it.flags, &it.config, &it.config_dir));
+        let expected = expected.as_ref().ok();
+        assert_eq!(
+            parsed,
+            expected.map(|it| (&it.flags, &it.config, &it.config_dir))
+        );
     }
     let Ok(arguments) = parsed else {
         return;
     };
 
     // Nothing is made up.
-    if let Some((_, shown)) = &arguments.flag {
+    let protect = [&arguments.flags.protect, &arguments.beaten.protect];
+    let shown = protect.into_iter().flatten().map(|(_, shown)| shown);
+    for shown in shown.chain(&arguments.may_refuse) {
         assert!(
             words
                 .iter()
@@ -41,6 +49,7 @@ fuzz_target!(|input: &[u8]| {
     if arguments.config.is_some() || arguments.config_dir.is_some() {
         return;
     }
+    assert_eq!(arguments.beaten, Flags::default());
     for (word, on) in [
         (&b"--protect-kernel-defaults"[..], true),
         (b"--protect-kernel-defaults=F", false),
@@ -49,7 +58,7 @@ fuzz_target!(|input: &[u8]| {
         let flag = (on, String::from_utf8_lossy(word).into_owned());
         match parse(&line) {
             Ok(more) => {
-                assert_eq!(more.flag, Some(flag));
+                assert_eq!(more.flags.protect, Some(flag));
                 assert_eq!((more.config, more.config_dir), (None, None));
             }
             Err(_) => assert!(words.contains(&&b"--"[..])),
@@ -90,7 +99,7 @@ fn model(words: &[&[u8]]) -> Option<Result<Arguments, Refused>> {
                 _ if value.starts_with('=') => return Some(Err(Refused)),
                 _ => return None,
             };
-            arguments.flag = Some((on, text.to_string()));
+            arguments.flags.protect = Some((on, text.to_string()));
             continue;
         }
         let (name, value) = match shown.find('=') {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use kubelet_tunables::boot::cmdline;
 use kubelet_tunables::boot::sysctl_d::SysctlD;
-use kubelet_tunables::kubelet::{arguments::Arguments, config, words};
+use kubelet_tunables::kubelet::arguments::Arguments;
+use kubelet_tunables::kubelet::config::{self, DropIns, Settings};
+use kubelet_tunables::kubelet::words;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -36,7 +38,13 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         b"config" => {
             let content = made(1 << 20);
             begun = cpu_time();
-            let _ = config::parse(&content);
+            let _ = config::parse(&content, Path::new("/c"));
+        }
+        b"drop-in" => {
+            let content = made(1 << 20);
+            let mut drop_ins = DropIns::over(Settings::default());
+            begun = cpu_time();
+            let _ = drop_ins.add(&content, Path::new("/d"));
         }
         // The kernel takes no longer string than this for an argument or a variable.
         b"words" => {
