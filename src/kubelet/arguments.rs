@@ -221,8 +221,9 @@ enum Takes {
 impl Takes {
     /// What the flag takes, and whether newer kubelets still have it.
     fn of(name: &[u8], reading: Reading) -> (Self, bool) {
-        let is_in =
-            |list: &str| memmem::find(list.as_bytes(), &[b" ", name, b" "].concat()).is_some();
+        let word = [b" ", name, b" "].concat();
+        let finder = memmem::Finder::new(&word);
+        let is_in = |list: &str| finder.find(list.as_bytes()).is_some();
         let of_a_library = || match reading {
             Reading::First => Self::Nothing,
             Reading::Second => Self::Any,
