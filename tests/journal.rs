@@ -37,7 +37,10 @@ type Scenario = (&'static str, fn());
 const SCENARIOS: [Scenario; 7] = [
     ("entries_have_their_fields", entries_have_their_fields),
     ("corrections_are_notices", corrections_are_notices),
-    ("bad_usage_is_one_entry", bad_usage_is_one_entry),
+    (
+        "bad_options_are_an_entry_and_judged_as_none",
+        bad_options_are_an_entry_and_judged_as_none,
+    ),
     ("without_the_socket", without_the_socket),
     ("with_a_socket_that_refuses", with_a_socket_that_refuses),
     ("with_nothing_left", with_nothing_left),
@@ -236,15 +239,16 @@ fn corrections_are_notices() {
     assert_eq!(journald.entries().len(), 2);
 }
 
-fn bad_usage_is_one_entry() {
+fn bad_options_are_an_entry_and_judged_as_none() {
     let journald = Journald::start();
-    assert_eq!(journald.run(&["--wran"]).code, 2);
+    assert_eq!(journald.run(&["--wran"]).code, 78);
     let entries = journald.entries();
-    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert_eq!(entries.len(), WRONG.len() + 2, "{entries:?}");
     assert_fields(
         &entries[0],
         &[("MESSAGE_ID", Kind::Usage.message_id()), ("PRIORITY", "3")],
     );
+    assert!(is_about(&entries[1], WRONG[0]), "{entries:?}");
 }
 
 fn without_the_socket() {

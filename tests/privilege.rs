@@ -1,5 +1,6 @@
 //! What the process touches, by strace, compared with the kept list `tests/touched`; and that this is the least: nothing
-//! but /proc/sys is written, no network is used, in the unit no process is started, and little memory is enough.
+//! but /proc/sys is written, and by --persist a file in /etc/sysctl.d, no network is used, no process is started, and
+//! little memory is enough.
 //!
 //! `UPDATE=1 cargo test --test privilege` writes the list anew; the difference is then yours to read.
 
@@ -20,26 +21,28 @@ const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/touched");
 
 /// In the unit and by hand, with each behaviour: who, arguments, exit. Each on the machine as it is, with all six right,
 /// and without its files.
-const RUNS: [(&str, &str, i32); 13] = [
+const RUNS: [(&str, &str, i32); 15] = [
     ("unit", "$protected", 78),
     ("unit", "$folder", 78),
     ("unit", "$unprotected", 0),
     ("unit", "--strict $protected", 78),
     ("unit", "--warn $protected", 0),
     ("unit", "--modify $protected", 0),
-    ("unit", "--wran", 2),
+    ("unit", "--wran $protected", 78),
+    // No systemd answers here, so nothing is known of kubelet.
+    ("unit", "--unit kubelet.service", 0),
     ("service", "$protected", 78),
     ("hand", "", 78),
     ("hand", "--warn", 0),
     ("hand", "--modify", 0),
     ("hand", "$protected", 78),
+    ("hand", "--unit kubelet.service", 0),
     ("hand", "--help", 0),
 ];
 const ALL_RIGHT: &str = "cd /proc/sys; echo 1 >vm/overcommit_memory; echo 10 >kernel/panic; echo 1 >kernel/panic_on_oops; cd /";
 const BARE: &str = "rm -r /boot /etc/sysctl.d /usr/share/kubelet-tunables";
 const CALLS: &str = "%file,%network,%process,%creds,write,writev,pwrite64,pwritev,ftruncate,fallocate,ioctl,kill,mount";
-/// By hand it also asks systemctl, which is a process.
-const ASKS_SYSTEMCTL: (&str, &str, i32) = ("hand", "--unit kubelet.service", 74);
+const PERSISTS: (&str, &str, i32) = ("hand", "--modify --persist", 0);
 
 fn touches_what_is_listed_and_no_more() -> Outcome {
     let machine = Machine::new("privilege", &["strace", "stat", "grep", "sleep"])?;
@@ -58,7 +61,7 @@ fn touches_what_is_listed_and_no_more() -> Outcome {
         let (verb, object) = line.split_once(' ').unwrap_or((line, ""));
         let least = match verb {
             "execute" => object == "/bin/kubelet-tunables",
-            "list" | "read" | "send" | "stat" | "thread" => true,
+            "ask" | "list" | "read" | "send" | "stat" | "thread" => true,
             "socket" => object.starts_with("AF_UNIX "),
             "write" => object.starts_with("/proc/sys/") || object.starts_with("standard "),
             _ => false,
@@ -72,8 +75,9 @@ fn touches_what_is_listed_and_no_more() -> Outcome {
     for line in &touched {
         let _ = writeln!(list, "{line}");
     }
-    list.push_str("\n# And by hand with --unit:\n");
-    for line in trace(&machine, "", ASKS_SYSTEMCTL).difference(&touched) {
+    list.push_str("\n# And by hand with --persist:\n");
+    for line in trace(&machine, "", PERSISTS).difference(&touched) {
+        assert!(line.contains(" /etc/sysctl.d"), "{line}");
         let _ = writeln!(list, "{line}");
     }
     if std::env::var_os("UPDATE").is_some() {
@@ -151,16 +155,10 @@ fn trace(
     setup: &str,
     (who, arguments, exit): (&str, &str, i32),
 ) -> BTreeSet<String> {
-    // Threads are of the gate, and are followed; what systemctl does is its own affair.
-    let follow = if arguments.starts_with("--unit") {
-        ""
-    } else {
-        "-f"
-    };
     let run = machine.run(&format!(
         "cat >/tmp/gate <<'GATE'
 {setup}\nwho={who}{WHO}
-exec strace -D {follow} -q -y -o /tmp/trace -e trace={CALLS} /bin/kubelet-tunables {arguments} >/dev/null
+exec strace -D -f -q -y -o /tmp/trace -e trace={CALLS} /bin/kubelet-tunables {arguments} >/dev/null
 GATE
 sh /tmp/gate && code=0 || code=$?
 {AWAIT_TRACE}
@@ -168,7 +166,19 @@ cat /tmp/trace
 exit $code"
     ));
     assert_eq!(run.exit, exit, "{who} {arguments}: {run:?}");
-    run.stdout.lines().filter_map(touch).collect()
+    run.stdout.lines().filter_map(touch).map(plain).collect()
+}
+
+/// Without the number of the process in the name of the temporary file.
+fn plain(touch: String) -> String {
+    const NAME: &str = ".kubelet-tunables-";
+    match touch.split_once(NAME) {
+        Some((before, after)) => {
+            let after = after.trim_start_matches(|it: char| it.is_ascii_digit());
+            format!("{before}{NAME}PID{after}")
+        }
+        None => touch,
+    }
 }
 
 /// What a line of strace touches, in words; none where that is nothing.
@@ -180,7 +190,14 @@ fn touch(line: &str) -> Option<String> {
     if path.contains(".so") || path.starts_with("/etc/ld.so") || line.starts_with("<...") {
         return None;
     }
-    let path = path.replace("6.1.0", "RELEASE");
+    let mut path = path.replace("6.1.0", "RELEASE");
+    // What is named from an open folder on.
+    if arguments.starts_with(|it: char| it.is_ascii_digit()) && !path.is_empty() {
+        path = match path.as_str() {
+            "." => opened(arguments).to_string(),
+            name => format!("{}/{name}", opened(arguments)),
+        };
+    }
     let path = match path.rsplit_once('/') {
         Some((folder, name)) if Path::new(name).extension().is_some_and(|it| it == "conf") => {
             format!("{folder}/*.conf")
@@ -189,8 +206,8 @@ fn touch(line: &str) -> Option<String> {
     };
     Some(match call {
         "execve" => format!("execute {path}"),
+        "openat" if arguments.contains("O_CREAT") => format!("create {path}"),
         "openat" if arguments.contains("O_WRONLY") || arguments.contains("O_RDWR") => {
-            assert!(!arguments.contains("O_CREAT"), "{line}");
             format!("write {path}")
         }
         "openat" if arguments.contains("O_DIRECTORY") => format!("list {path}"),
@@ -201,6 +218,10 @@ fn touch(line: &str) -> Option<String> {
         "newfstatat" | "access" if path.starts_with("/lib/") => return None,
         "statx" | "newfstatat" | "access" | "readlink" => format!("stat {path}"),
         "write" => format!("write {}", opened(arguments)),
+        "renameat2" => {
+            let name = arguments.split('"').nth(3)?;
+            format!("rename {path} to {}/{name}", opened(arguments))
+        }
         "socket" => format!(
             "socket {}",
             arguments.split(['|', ',']).take(2).collect::<String>()
@@ -209,12 +230,18 @@ fn touch(line: &str) -> Option<String> {
             let (_, address) = arguments.split_once("sun_path=\"")?;
             format!("send {}", address.split('"').next()?)
         }
+        "connect" => format!(
+            "ask {}",
+            arguments.split("sun_path=\"").nth(1)?.split('"').next()?
+        ),
         "clone" | "clone3" if arguments.contains("CLONE_THREAD") => "thread".to_string(),
         "clone" | "clone3" => "process".to_string(),
-        // Whether it is a terminal.
-        "ioctl" if arguments.contains("TCGETS") => return None,
-        // The last is a thread that ended with the process before its next call.
-        "exit" | "exit_group" | "wait4" | "geteuid" | "???" => return None,
+        // Whether it is a terminal, and how wide.
+        "ioctl" if arguments.contains("TCGETS") || arguments.contains("TIOCGWINSZ") => return None,
+        // What it knows of itself. The last is a thread that ended with the process before its next call.
+        "exit" | "exit_group" | "wait4" | "geteuid" | "getcwd" | "setsockopt" | "???" => {
+            return None;
+        }
         _ => line.to_string(),
     })
 }
