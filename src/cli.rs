@@ -33,7 +33,7 @@ pub struct Cli {
     #[arg(long)]
     modify: bool,
 
-    /// Make the values permanent by a file in /etc/sysctl.d
+    /// With --modify: make the values permanent
     #[arg(long, requires = "modify", conflicts_with_all = ["warn", "strict"])]
     persist: bool,
 
@@ -81,7 +81,7 @@ const AFTER_HELP: &str = "\
 Without --warn, --strict or --modify, a wrong value is an error only if kubelet
 would fail because of it: that depends on kubelet's own flags and configuration
 files. In a shell, as root, --unit kubelet.service is the default if that unit
-is loaded.
+is loaded. Without a kubelet to check against, every wrong value is an error.
 
 Exit codes:
    0  no wrong value is known to stop kubelet (or --warn)
