@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
-use crate::kubelet;
+use crate::file;
+use crate::kubelet::{self, arguments::Arguments};
 use crate::look::{Mode, Note, Told};
 use crate::root::Root;
 use crate::unit::{self, Start, Trouble, Unit, words};
@@ -157,28 +158,64 @@ fn told_by_start(
     directory: &Path,
     variable: impl Fn(&OsStr) -> Option<OsString>,
 ) -> Asked {
-    let is_executable = |path: &Path| {
-        let path = root.join(path.strip_prefix("/").unwrap_or(path));
-        fs::metadata(path)
-            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    let kubelet = start.commands.iter().find_map(|command| {
-        let words = command.words(&variable);
-        let words = words::kubelet(&words, is_executable)?;
-        Some(kubelet::read(&Root::machine(root), directory, words))
+    let told = start
+        .commands
+        .iter()
+        .find_map(|command| told_by_command(root, &command.words(&variable), directory));
+    let told = told.unwrap_or_else(|| {
+        Told::NotKnown(match start.commands.first() {
+            Some(command) => format!(
+                "the unit starts {}, which is not recognised as kubelet",
+                command.program.display()
+            ),
+            None => "the unit starts no program".to_string(),
+        })
     });
-    let told = match (kubelet, start.commands.first()) {
-        (Some(kubelet), _) => Told::Kubelet(kubelet),
-        (None, Some(command)) => Told::NotKnown(format!(
-            "the unit starts {}, which is not recognised as kubelet",
-            command.program.display()
-        )),
-        (None, None) => Told::NotKnown("the unit starts no program".to_string()),
-    };
     Asked {
         may_give_up: !start.restart.goes_on_after(Exit::Config.code().into()),
         ..Asked::nothing(told)
     }
+}
+
+/// What a command tells kubelet; none where no kubelet is recognised in it.
+fn told_by_command(root: &Path, words: &[OsString], directory: &Path) -> Option<Told> {
+    let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let is_executable = |path: &Path| {
+        fs::metadata(below(path))
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    let kubelet = words::kubelet(words, is_executable)?;
+    let program = Path::new(&kubelet[0]);
+    if is_script(&below(program)) {
+        return Some(Told::NotKnown(format!(
+            "{} is a script, which may start kubelet with other arguments",
+            program.display()
+        )));
+    }
+    let is_wrapped = kubelet.len() < words.len()
+        && Path::new(&words[0]).file_name() != Some(OsStr::new("hyperkube"));
+    if is_wrapped && let Ok(arguments) = Arguments::parse(kubelet) {
+        let mut paths = arguments.config.iter().chain(&arguments.config_dir);
+        if paths.any(|path| Path::new(path).is_relative()) {
+            // The wrapper may be one that changes the directory, as env(1) can.
+            return Some(Told::NotKnown(
+                "a wrapper starts kubelet, whose configuration has a relative path".to_string(),
+            ));
+        }
+    }
+    Some(Told::Kubelet(kubelet::read(
+        &Root::machine(root),
+        directory,
+        kubelet,
+    )))
+}
+
+/// Whether the kernel would hand this program to an interpreter.
+fn is_script(program: &Path) -> bool {
+    let mut beginning = [0; 2];
+    file::open(program)
+        .and_then(|mut file| file::read_some(&mut file, &mut beginning))
+        .is_ok_and(|_| beginning == *b"#!")
 }
 
 /// The working directory of this process; systemd's default where it is gone.

@@ -1,8 +1,8 @@
 //! Reads JSON as Go does: the keys of an object in their order, and what stands under those that matter.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -77,6 +77,9 @@ fn value(raw: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Va
     }
 }
 
+/// A hasher that needs no random numbers, which the kernel may refuse.
+pub(super) type Fixed = BuildHasherDefault<DefaultHasher>;
+
 fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), Refusal> {
     if !text.trim_start().starts_with(['{', '[']) {
         return Ok(());
@@ -87,7 +90,7 @@ fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), Refusal> {
         )));
     }
     // Hashes take less than keys.
-    let (hasher, mut keys) = (RandomState::new(), HashSet::new());
+    let (hasher, mut keys) = (Fixed::default(), BTreeSet::new());
     let mut outcome = Ok(());
     read_value(
         text,

@@ -1,14 +1,15 @@
 //! Reads YAML 1.1 as Go does: the first document, and what stands under the keys that matter.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
 use std::io::{BufReader, Read};
 
 use libyaml_safer::{BOOL_TAG, Encoding, EventData, MappingStyle, NULL_TAG, Parser, SequenceStyle};
 use memchr::{memchr3, memmem};
 
 use super::config::{Entry, Mapping, Refusal, Value, keeps};
+use super::json::Fixed;
 
 /// Go's parser gives up at this depth.
 pub(super) const DEPTH: usize = 10_000;
@@ -45,7 +46,7 @@ pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mappin
     // This parser panics where the text of a literal ends without a line break.
     parser.set_input(BufReader::with_capacity(AHEAD, content.chain(&b"\n"[..])));
     let mut document = Document {
-        keys: refuses_repeated_keys.then(RandomState::new),
+        keys: refuses_repeated_keys.then(Fixed::default),
         ..Document::default()
     };
     loop {
@@ -138,7 +139,7 @@ struct Document {
     kept: usize,
     decoded: Decoded,
     /// Makes hashes of keys, where one that is repeated is refused.
-    keys: Option<RandomState>,
+    keys: Option<Fixed>,
     top: Option<Node>,
 }
 
@@ -216,7 +217,7 @@ enum Content {
         /// A key whose value is to come.
         key: Option<Node>,
         /// The hashes of its keys, which take less than they.
-        keys: HashSet<u64>,
+        keys: BTreeSet<u64>,
     },
     Sequence(Vec<Mapping>),
 }
@@ -256,7 +257,7 @@ impl Document {
                 let content = Content::Mapping {
                     mapping: Mapping::default(),
                     key: None,
-                    keys: HashSet::new(),
+                    keys: BTreeSet::new(),
                 };
                 self.begin(content, anchor, style == MappingStyle::Flow)
             }
@@ -366,8 +367,8 @@ fn enter(
     mapping: &mut Mapping,
     key: &Node,
     value: Node,
-    hasher: Option<&RandomState>,
-    keys: &mut HashSet<u64>,
+    hasher: Option<&Fixed>,
+    keys: &mut BTreeSet<u64>,
 ) -> Result<(), Refusal> {
     let Node::Scalar(key) = key else {
         return Err("a key is a mapping or a sequence".into());

@@ -80,7 +80,7 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
         Some(command)
     };
     let mut remedies = Vec::new();
-    if wrong_now > 0 && look.mode != Mode::Modify {
+    if wrong_now > 0 && (look.mode != Mode::Modify || !is_root) {
         remedies.push(Remedy {
             purpose: if is_wrong_later {
                 "To fix it now (until reboot)"

@@ -221,13 +221,17 @@ pub(super) fn unread(problem: &Problem) -> String {
 
 /// The system's own words, without their number.
 pub fn io_error(error: &io::Error) -> String {
-    let text = error.to_string();
-    let number = error
-        .raw_os_error()
-        .map(|code| format!(" (os error {code})"));
-    match number.and_then(|number| text.strip_suffix(&number).map(str::to_string)) {
-        Some(bare) => bare,
-        None => text,
+    without_number(&error.to_string())
+}
+
+/// The text without the number that Rust puts behind the system's words.
+fn without_number(text: &str) -> String {
+    match text.split_once(" (os error ") {
+        Some((before, rest)) => match rest.split_once(')') {
+            Some((_, after)) => format!("{before}{after}"),
+            None => text.to_string(),
+        },
+        None => text.to_string(),
     }
 }
 
@@ -450,7 +454,8 @@ pub(super) fn ground(told: &Told) -> Option<String> {
     };
     let unknown = |why: &str| {
         Some(plain(&format!(
-            "whether protectKernelDefaults is on is not known: {why}"
+            "whether protectKernelDefaults is on is not known: {}",
+            without_number(why)
         )))
     };
     match told {
@@ -461,7 +466,10 @@ pub(super) fn ground(told: &Told) -> Option<String> {
             Protection::On(ground) => value(true, ground),
             Protection::Off(ground) => value(false, ground),
             Protection::Unknown(why) => unknown(why),
-            Protection::Fails(why) => Some(plain(&format!("kubelet will fail first: {why}"))),
+            Protection::Fails(why) => Some(plain(&format!(
+                "kubelet will fail first: {}",
+                without_number(why)
+            ))),
             Protection::NotThereYet(path) => Some(plain(&format!(
                 "kubelet is not configured yet: {} does not exist",
                 path.display()

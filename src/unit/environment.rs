@@ -22,6 +22,8 @@ pub type Environment = BTreeMap<OsString, OsString>;
 pub struct Sources {
     /// The manager's own variables, `NAME=VALUE` each.
     pub manager: Vec<String>,
+    /// What systemd makes up for this unit.
+    pub made: Environment,
     /// `PassEnvironment=`: names of variables of PID 1's own.
     pub pass: Vec<String>,
     /// `Environment=`, `NAME=VALUE` each.
@@ -32,6 +34,46 @@ pub struct Sources {
     pub unset: Vec<String>,
     /// Whether a backslash at the end of a comment continues the comment, as before systemd 254.
     pub comments_continue: bool,
+}
+
+/// What systemd sets for a unit with `User=`. Source: `build_environment()` in systemd's `src/core/execute.c`.
+pub(super) fn of_user(root: &Path, user: &str) -> Environment {
+    let mut environment = Environment::new();
+    let mut content = Vec::new();
+    if user.is_empty() || file::read(&root.join("etc/passwd"), FILE_LIMIT, &mut content).is_err() {
+        return environment;
+    }
+    for line in content.split(|&byte| byte == b'\n') {
+        let fields: Vec<_> = line.split(|&byte| byte == b':').collect();
+        let [name, _, id, _, _, home, shell] = fields[..] else {
+            continue;
+        };
+        if name == user.as_bytes() || id == user.as_bytes() {
+            let mut set = |variable: &str, value: &[u8]| {
+                environment.insert(variable.into(), OsStr::from_bytes(value).into());
+            };
+            set("HOME", home);
+            set("LOGNAME", name);
+            set("USER", name);
+            set("SHELL", shell);
+            break;
+        }
+    }
+    environment
+}
+
+/// The variable of `RuntimeDirectory=` and the like; none without such folders. What stands behind a colon is a link's
+/// name.
+pub(super) fn of_folders(
+    variable: &str,
+    base: &str,
+    folders: &[String],
+) -> Option<(OsString, OsString)> {
+    let folders: Vec<_> = folders
+        .iter()
+        .map(|folder| format!("{base}/{}", folder.split(':').next().unwrap_or_default()))
+        .collect();
+    (!folders.is_empty()).then(|| (variable.into(), folders.join(":").into()))
 }
 
 impl Sources {
@@ -46,6 +88,7 @@ impl Sources {
     pub fn environment(&self, root: &Path) -> Result<Environment, Trouble> {
         let mut environment = Environment::new();
         environment.extend(self.manager.iter().filter_map(|text| pair(text.as_bytes())));
+        environment.extend(self.made.clone());
         if !self.pass.is_empty() {
             environment.extend(passed(root, &self.pass));
         }
@@ -406,6 +449,7 @@ mod tests {
             ],
         );
         let sources = Sources {
+            made: Environment::from([("HOME".into(), "/root".into())]),
             manager: texts(&["A=manager", "B=manager", "G=manager"]),
             pass: texts(&["B", "C", "NOSUCH"]),
             set: texts(&["C=unit", "D=unit", "H=a=b"]),
@@ -418,7 +462,15 @@ mod tests {
             .collect();
         assert_eq!(
             environment,
-            ["A=manager", "B=1", "C=unit", "D=file", "F=file", "H=a=b"]
+            [
+                "A=manager",
+                "B=1",
+                "C=unit",
+                "D=file",
+                "F=file",
+                "H=a=b",
+                "HOME=/root"
+            ]
         );
         fs::remove_dir_all(root).unwrap();
     }
@@ -482,5 +534,28 @@ mod tests {
             assert_eq!(named(&root, Path::new(pattern)), expected, "{pattern}");
         }
         fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn makes_up_what_systemd_does_for_users_and_folders() {
+        let root = std::env::temp_dir().join(format!("kubelet-tunables-m-{}", std::process::id()));
+        fs::create_dir_all(root.join("etc")).unwrap();
+        fs::write(
+            root.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/bash\nbroken\nk:x:7:7::/srv/k:/bin/sh\n",
+        )
+        .unwrap();
+        let home = |user| of_user(&root, user).get(OsStr::new("HOME")).cloned();
+        assert_eq!(home("root"), Some("/root".into()));
+        assert_eq!(home("7"), Some("/srv/k".into()));
+        assert_eq!(home("nobody"), None);
+        assert_eq!(home(""), None);
+        fs::remove_dir_all(root).unwrap();
+        let folders = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            of_folders("X", "/run", &names).map(|(_, value)| value)
+        };
+        assert_eq!(folders(&[]), None);
+        assert_eq!(folders(&["k", "a/b:link"]), Some("/run/k:/run/a/b".into()));
     }
 }

@@ -235,7 +235,7 @@ const START: [(&str, &str); 11] = [
 ];
 
 /// What is asked of a unit in which the program does not run itself.
-const ENVIRONMENT: [(&str, &str); 10] = [
+const ENVIRONMENT: [(&str, &str); 15] = [
     (SERVICE, "ExecStartPreEx"),
     (SERVICE, "ExecStartPre"),
     (SERVICE, "PassEnvironment"),
@@ -245,6 +245,11 @@ const ENVIRONMENT: [(&str, &str); 10] = [
     (SERVICE, "RootDirectory"),
     (SERVICE, "RootImage"),
     (SERVICE, "User"),
+    (SERVICE, "RuntimeDirectory"),
+    (SERVICE, "StateDirectory"),
+    (SERVICE, "CacheDirectory"),
+    (SERVICE, "LogsDirectory"),
+    (SERVICE, "ConfigurationDirectory"),
     (MANAGER, "Environment"),
 ];
 
@@ -294,12 +299,30 @@ fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Troub
         own_root,
         image,
         user,
+        runtime,
+        state,
+        cache,
+        logs,
+        configuration,
         manager,
     ] = of_environment
     else {
         unreachable!("each property has an answer");
     };
+    let user: String = or_default(user)?;
+    let mut made = environment::of_user(root, &user);
+    for (variable, base, folders) in [
+        ("RUNTIME_DIRECTORY", "/run", runtime),
+        ("STATE_DIRECTORY", "/var/lib", state),
+        ("CACHE_DIRECTORY", "/var/cache", cache),
+        ("LOGS_DIRECTORY", "/var/log", logs),
+        ("CONFIGURATION_DIRECTORY", "/etc", configuration),
+    ] {
+        let folders: Vec<String> = or_default(folders)?;
+        made.extend(environment::of_folders(variable, base, &folders));
+    }
     let sources = Sources {
+        made,
         manager: or_default(manager)?,
         pass: or_default(pass)?,
         set: or_default(set)?,
@@ -312,7 +335,6 @@ fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Troub
         },
     };
     let own_root: (String, String) = (or_default(own_root)?, or_default(image)?);
-    let user: String = or_default(user)?;
     Ok(Unit {
         name,
         start,
