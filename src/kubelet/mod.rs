@@ -349,7 +349,7 @@ mod tests {
             .split_whitespace()
             .map(OsString::from)
             .collect();
-        read(&Root::machine(root), Path::new("/work"), &line)
+        read(&Root::machine(root), Path::new("/node"), &line)
     }
 
     fn said(protection: &Protection) -> String {
@@ -367,40 +367,40 @@ mod tests {
         use std::os::unix::fs::symlink;
         let root = std::env::temp_dir().join(format!("kubelet-tunables-f-{}", std::process::id()));
         let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
-        for folder in ["work/d/sub", "elsewhere/inner", "empty"] {
+        for folder in ["node/d/sub", "elsewhere/inner", "empty"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         for (name, text) in [
-            ("work/on", "protectKernelDefaults: true\n"),
-            ("work/d/10.conf", "protectKernelDefaults: true\n"),
-            ("work/d/sub/.conf", "protectKernelDefaults: null\n"),
-            ("work/d/z.yaml", "protectKernelDefaults: true\n"),
-            ("work/x.conf", "featureGates: {AllAlpha: true, X: false}\n"),
+            ("node/on", "protectKernelDefaults: true\n"),
+            ("node/d/10.conf", "protectKernelDefaults: true\n"),
+            ("node/d/sub/.conf", "protectKernelDefaults: null\n"),
+            ("node/d/z.yaml", "protectKernelDefaults: true\n"),
+            ("node/x.conf", "featureGates: {AllAlpha: true, X: false}\n"),
             ("elsewhere/off", "protectKernelDefaults: false\n"),
             ("elsewhere/on", "protectKernelDefaults: true\n"),
         ] {
             fs::write(root.join(name), format!("{head}{text}")).unwrap();
         }
-        symlink("d", root.join("work/l")).unwrap();
-        symlink("../elsewhere/inner", root.join("work/inner")).unwrap();
+        symlink("d", root.join("node/l")).unwrap();
+        symlink("../elsewhere/inner", root.join("node/inner")).unwrap();
         symlink("/dev/null", root.join("empty/null.conf")).unwrap();
         for (words, expected) in [
             ("", "off by default"),
-            ("--config=on", "on in /work/on:3"),
-            ("--config=./x/../on", "on in /work/on:3"),
-            ("--config=/work/inner/../on", "on in /work/on:3"),
-            ("--config=nowhere", "/work/nowhere is not there yet"),
+            ("--config=on", "on in /node/on:3"),
+            ("--config=./x/../on", "on in /node/on:3"),
+            ("--config=/node/inner/../on", "on in /node/on:3"),
+            ("--config=nowhere", "/node/nowhere is not there yet"),
             ("--config=/dev/null", "/dev/null is not there yet"),
             ("--config-dir=d", "off by default"),
-            ("--config=on --config-dir=l", "on in /work/on:3"),
+            ("--config=on --config-dir=l", "on in /node/on:3"),
             ("--config=on --config-dir=l/", "off by default"),
-            ("--config=on --config-dir=on", "on in /work/on:3"),
+            ("--config=on --config-dir=on", "on in /node/on:3"),
             (
                 "--config=../elsewhere/off --config-dir=on",
                 "off in /elsewhere/off:3",
             ),
-            ("--config=on --config-dir=x.conf", "on in /work/on:3"),
-            ("--config-dir=d/10.conf", "on in /work/d/10.conf:3"),
+            ("--config=on --config-dir=x.conf", "on in /node/on:3"),
+            ("--config-dir=d/10.conf", "on in /node/d/10.conf:3"),
             (
                 "--enable-load-reader --protect-kernel-defaults --config-dir=x.conf",
                 "on by kubelet's flag --protect-kernel-defaults",
