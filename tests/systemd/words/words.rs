@@ -257,17 +257,17 @@ const NAMES: [(&str, &str); 12] = [
     ("shape-kubeadm.service", "shape-kubeadm.service"),
     ("alias", "alias.service"),
     ("template@x", "template@x.service"),
-    ("nosuch", "the unit is not found"),
-    ("no such", "the unit is not found"),
-    ("template@", "the unit is not found"),
-    ("masked", "the unit is masked"),
+    ("nosuch", "unit not found"),
+    ("no such", "unit not found"),
+    ("template@", "unit not found"),
+    ("masked", "unit is masked"),
     (
         "empty",
         "systemd cannot load the unit: Unit empty.service has a bad unit file setting.",
     ),
     ("stops-only", "the unit starts no program"),
     ("multi-user.target", "the unit starts no program"),
-    ("x.socket", "the unit is not found"),
+    ("x.socket", "unit not found"),
 ];
 
 /// Shapes of the field: the command's arguments, more settings, and the file that `EnvironmentFile=` may name.
