@@ -51,14 +51,8 @@ pub struct Cli {
     explain: Option<&'static Tunable>,
 
     /// Print text, json or prometheus (not in kubelet's unit)
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
-    format: Format,
+    #[arg(long, value_enum, hide_possible_values = true)]
+    format: Option<Format>,
 
     /// kubelet's command line, to check against it
     #[arg(last = true, value_name = "KUBELET")]
@@ -162,7 +156,7 @@ impl Cli {
 
     /// The form of what is printed.
     pub fn format(&self) -> Format {
-        self.format
+        self.format.unwrap_or_default()
     }
 
     /// The unit whose kubelet is to be checked against.
