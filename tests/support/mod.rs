@@ -140,8 +140,8 @@ impl Namespace {
             "LD_LIBRARY_PATH=$(echo /lib/*/systemd) systemd-sysctl",
         );
         namespace.add_script(
-            "mend",
-            "kubelet-tunables --warn | sed -n '/:$/{n;s/^    //p}' >/tmp/mend; cat /tmp/mend; sh -e /tmp/mend",
+            "fix",
+            "kubelet-tunables --warn | sed -n '/:$/{n;s/^    //p}' >/tmp/fix; cat /tmp/fix; sh -e /tmp/fix",
         );
         namespace.add_script(
             "reboot",
