@@ -1,4 +1,4 @@
-//! What the gate costs, beside what else could read the six: `cargo bench`, as root.
+//! What the check costs, beside what else could read the six: `cargo bench`, as root.
 //!
 //! It runs itself again in a mount namespace with a /run, a /proc/sys and sysctl.d folders of its own, where a journald of
 //! its own runs, and prints tables and which aims are met. `RUNS=n` times each program n times, 300 if not told.

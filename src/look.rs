@@ -12,6 +12,7 @@ use crate::persist::PersistError;
 use crate::root::Root;
 use crate::sysctl::{Operation, SysctlError};
 use crate::tunable::TUNABLES;
+use crate::unit::Trouble;
 
 /// What is to follow from a wrong tunable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,9 +40,29 @@ pub enum Told {
     /// The words of its command line, and what it makes of them.
     Kubelet(Kubelet),
     /// Whether a kubelet is started, and with which words, is not known, and why.
-    NotKnown(String),
+    NotKnown(NotKnown),
     /// systemd will not start the unit at all, and why.
-    NotStarted(String),
+    NotStarted {
+        /// The unit.
+        unit: String,
+        /// Why.
+        why: Trouble,
+    },
+}
+
+/// Why it is not known what kubelet was told.
+#[derive(Debug)]
+pub enum NotKnown {
+    /// systemd does not say what it executes.
+    Systemd(Trouble),
+    /// The unit starts this program, and no kubelet is recognised in its command line.
+    NoKubelet(PathBuf),
+    /// The program named kubelet is a script.
+    Script(PathBuf),
+    /// A wrapper, which may change the directory, starts kubelet with a relative path to its configuration.
+    WrappedRelativePath,
+    /// The unit has a root directory of its own.
+    OwnRoot(String),
 }
 
 /// What kubelet does about a wrong tunable, as far as it is known.
@@ -63,7 +84,7 @@ impl Told {
         match self {
             Self::NotAsked | Self::Nothing => Stance::Dies,
             Self::NotKnown(_) => Stance::NotKnown,
-            Self::NotStarted(_) => Stance::FailsFirst,
+            Self::NotStarted { .. } => Stance::FailsFirst,
             Self::Kubelet(kubelet) => match kubelet.protection {
                 Protection::On(_) => Stance::Dies,
                 Protection::Off(_) => Stance::Overwrites,
@@ -210,8 +231,8 @@ impl Image {
     }
 }
 
-/// What the first boot of an image will make of the six. What cannot be foretold could not be read.
-pub fn foretell(boot: &Boot) -> Findings {
+/// What the first boot of an image will make of the six. What cannot be known could not be read.
+pub fn predict(boot: &Boot) -> Findings {
     TUNABLES.each_ref().map(|tunable| Finding {
         tunable,
         now: match (boot.forecast(tunable), boot.doubt(tunable)) {
@@ -263,7 +284,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Puts together what was foretold of an image.
+    /// Puts together what the first boot of an image will set.
     pub fn of_image(
         mode: Mode,
         told: Told,
@@ -538,6 +559,13 @@ pub(crate) mod tests {
         })
     }
 
+    pub(crate) fn masked() -> Told {
+        Told::NotStarted {
+            unit: "kubelet.service".to_string(),
+            why: Trouble::Masked,
+        }
+    }
+
     /// A look at a machine on which `kernel.panic` is as found, the others right, and the next boot is the kernel's.
     pub(crate) fn look(mode: Mode, told: Told, panic: Finding, boot: &Boot) -> Look<'_> {
         let mut panic = Some(panic);
@@ -564,8 +592,7 @@ pub(crate) mod tests {
         let fails = || kubelet(Protection::Fails("x".to_string()));
         let not_there = || kubelet(Protection::NotThereYet("/x".into()));
         let unknown = || kubelet(Protection::Unknown("x".to_string()));
-        let not_known = || Told::NotKnown("x".to_string());
-        let masked = || Told::NotStarted("x".to_string());
+        let not_known = || Told::NotKnown(NotKnown::WrappedRelativePath);
         let nothing = || Told::Nothing;
         let told: [(&str, &dyn Fn() -> Told); 8] = [
             ("nothing", &nothing),
@@ -628,7 +655,7 @@ pub(crate) mod tests {
         let off = || kubelet(Protection::Off(Ground::Default));
         let fails = || kubelet(Protection::Fails("x".to_string()));
         let unknown = || kubelet(Protection::Unknown("x".to_string()));
-        let not_known = || Told::NotKnown("x".to_string());
+        let not_known = || Told::NotKnown(NotKnown::WrappedRelativePath);
         let nothing = || Told::Nothing;
         let told: [&dyn Fn() -> Told; 6] = [&on, &off, &fails, &unknown, &not_known, &nothing];
         let right = || finding(Some(10), false, None);

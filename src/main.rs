@@ -9,9 +9,9 @@ use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{check, correct};
 use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::look::{Image, Look, Mode, Note, Told, foretell, is_in_doubt};
+use kubelet_tunables::look::{Image, Look, Mode, Note, Told, is_in_doubt, predict};
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::report::{Audience, Format, Stream, explain, io_error, say};
+use kubelet_tunables::report::{Audience, Format, Refusal, Stream, explain, refuse, say};
 use kubelet_tunables::root::Root;
 use kubelet_tunables::sysctl::ProcSys;
 use kubelet_tunables::told::{self, Asked, From, ask};
@@ -46,10 +46,7 @@ fn main() -> ExitCode {
     match (cli.root(), cli.explain()) {
         (Some(directory), _) => match Root::image(directory) {
             Ok(root) => run_on_image(&root, &cli),
-            Err(error) => {
-                let why = io_error(&error);
-                refuse(&format!("--root {}: {why}", directory.display()))
-            }
+            Err(error) => refuse(&Refusal::Root(directory.to_path_buf(), error)),
         },
         (None, Some(tunable)) => {
             let now = ProcSys::new(root).read(tunable.name);
@@ -87,7 +84,7 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     }
     if is_person && cli.unit().is_some() && !geteuid().is_root() {
         // What another user may read and write says nothing of what kubelet may.
-        return refuse("--unit checks what root's kubelet may read and write: run it as root");
+        return refuse(&Refusal::NotRoot);
     }
     let proc_sys = ProcSys::new(root);
     let mut findings = check(&proc_sys);
@@ -104,7 +101,7 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
             Ok(asked) => asked,
             Err(trouble) => {
                 let unit = cli.unit().unwrap_or_default();
-                return refuse(&format!("{}: {trouble}", unit.display()));
+                return refuse(&Refusal::Unit(unit.to_string_lossy().into_owned(), trouble));
             }
         }
     } else {
@@ -143,13 +140,13 @@ fn run_on_image(root: &Root, cli: &Cli) -> Exit {
         explain(&boot, tunable, None, Some(&Image::new(root, &boot)));
         return Exit::Success;
     }
-    let findings = foretell(&boot);
-    let asks = !cli.kubelet().is_empty() && is_in_doubt(&findings, &boot);
-    let told = match asks.then(|| ask(root, From::Words(cli.kubelet()))) {
-        Some(Ok(asked)) => asked.told,
-        Some(Err(trouble)) => return refuse(&trouble.to_string()),
-        None if cli.kubelet().is_empty() => Told::Nothing,
-        None => Told::NotAsked,
+    let findings = predict(&boot);
+    let told = if cli.kubelet().is_empty() {
+        Told::Nothing
+    } else if is_in_doubt(&findings, &boot) {
+        told::by_words(root, cli.kubelet())
+    } else {
+        Told::NotAsked
     };
     let mut look = Look::of_image(cli.mode(), told, findings, &boot, root);
     look.notes = notes;
@@ -196,10 +193,4 @@ fn answer_to_usage(mut answer: clap::Error) -> Exit {
         Stream::Stdout.print(&text);
         Exit::Success
     }
-}
-
-/// Tells a person that this cannot be done as it was asked for.
-fn refuse(why: &str) -> Exit {
-    Stream::Stderr.print(&format!("error: {why}\n"));
-    Exit::Usage
 }

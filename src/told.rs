@@ -10,7 +10,7 @@ use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
 use crate::file;
 use crate::kubelet::{self, arguments::Arguments};
-use crate::look::{Mode, Note, Told};
+use crate::look::{Mode, NotKnown, Note, Told};
 use crate::root::Root;
 use crate::unit::{self, Start, Trouble, Unit, words};
 
@@ -57,7 +57,7 @@ impl Asked {
     }
 }
 
-/// Finds out what kubelet was told; `root` is where its files are. Of an image there are words at the most.
+/// Finds out what kubelet was told on this machine, whose files are in `files`.
 ///
 /// # Errors
 ///
@@ -66,7 +66,7 @@ pub fn ask(files: &Root, from: From) -> Result<Asked, Trouble> {
     let root = files.path();
     match from {
         From::Nowhere => Ok(Asked::nothing(Told::Nothing)),
-        From::Words(words) => Ok(Asked::nothing(told_by_words(files, words))),
+        From::Words(words) => Ok(Asked::nothing(by_words(files, words))),
         From::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
         From::Unit(unit) => match unit::load(root, unit) {
             Err(trouble @ Trouble::NotFound) => Err(trouble),
@@ -82,7 +82,8 @@ pub fn ask(files: &Root, from: From) -> Result<Asked, Trouble> {
     }
 }
 
-fn told_by_words(root: &Root, words: &[OsString]) -> Told {
+/// What kubelet is told by a command line, of which variables are our own; `root` is where its files are.
+pub fn by_words(root: &Root, words: &[OsString]) -> Told {
     let words = words::expand(words, |name| env::var_os(name));
     let directory = if root.is_image() {
         PathBuf::from("/")
@@ -100,7 +101,7 @@ fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
                 env::var_os(name).or_else(|| start.hidden.get(name).cloned())
             })
         },
-        Err(trouble) => Asked::nothing(Told::NotKnown(trouble.to_string())),
+        Err(trouble) => Asked::nothing(Told::NotKnown(NotKnown::Systemd(trouble))),
     }
 }
 
@@ -109,17 +110,19 @@ fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Ask
         Ok(unit) => unit,
         Err(trouble) => {
             return Asked::nothing(if trouble.keeps_from_starting() {
-                let name = name.display();
-                Told::NotStarted(format!("systemd will not start {name}: {trouble}"))
+                Told::NotStarted {
+                    unit: name.to_string_lossy().into_owned(),
+                    why: trouble,
+                }
             } else {
-                Told::NotKnown(trouble.to_string())
+                Told::NotKnown(NotKnown::Systemd(trouble))
             });
         }
     };
     let variable = |name: &OsStr| unit.environment.get(name).cloned();
     let mut asked = told_by_start(root, &unit.start, &unit.working_directory, variable);
     if unit.has_own_root {
-        asked.told = Told::NotKnown(format!("{} has a root directory of its own", unit.name));
+        asked.told = Told::NotKnown(NotKnown::OwnRoot(unit.name.clone()));
     }
     match unit.options() {
         None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
@@ -164,11 +167,8 @@ fn told_by_start(
         .find_map(|command| told_by_command(root, &command.words(&variable), directory));
     let told = told.unwrap_or_else(|| {
         Told::NotKnown(match start.commands.first() {
-            Some(command) => format!(
-                "the unit starts {}, which is not recognised as kubelet",
-                command.program.display()
-            ),
-            None => "the unit starts no program".to_string(),
+            Some(command) => NotKnown::NoKubelet(PathBuf::from(&command.program)),
+            None => NotKnown::Systemd(Trouble::NoCommand),
         })
     });
     Asked {
@@ -187,10 +187,7 @@ fn told_by_command(root: &Path, words: &[OsString], directory: &Path) -> Option<
     let kubelet = words::kubelet(words, is_executable)?;
     let program = Path::new(&kubelet[0]);
     if is_script(&below(program)) {
-        return Some(Told::NotKnown(format!(
-            "{} is a script, which may start kubelet with other arguments",
-            program.display()
-        )));
+        return Some(Told::NotKnown(NotKnown::Script(program.to_path_buf())));
     }
     let is_wrapped = kubelet.len() < words.len()
         && Path::new(&words[0]).file_name() != Some(OsStr::new("hyperkube"));
@@ -198,9 +195,7 @@ fn told_by_command(root: &Path, words: &[OsString], directory: &Path) -> Option<
         let mut paths = arguments.config.iter().chain(&arguments.config_dir);
         if paths.any(|path| Path::new(path).is_relative()) {
             // The wrapper may be one that changes the directory, as env(1) can.
-            return Some(Told::NotKnown(
-                "a wrapper starts kubelet, whose configuration has a relative path".to_string(),
-            ));
+            return Some(Told::NotKnown(NotKnown::WrappedRelativePath));
         }
     }
     Some(Told::Kubelet(kubelet::read(

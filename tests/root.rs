@@ -1,4 +1,4 @@
-//! What `--root` reads and writes, as strace sees it: the image, and nothing of the machine. And what it foretells of each
+//! What `--root` reads and writes, as strace sees it: the image, and nothing of the machine. And what it predicts of each
 //! Debian's root, before and after `--modify --persist`, with that root's own systemd-sysctl as the judge.
 
 mod support;
@@ -18,9 +18,7 @@ fn main() -> ExitCode {
         test("needs_openat2", needs_openat2),
     ];
     for suite in SUITES {
-        tests.push(test(format!("foretells::{suite}"), move || {
-            foretells(suite)
-        }));
+        tests.push(test(format!("predicts::{suite}"), move || predicts(suite)));
     }
     support::main(tests)
 }
@@ -179,7 +177,7 @@ fn needs_openat2() -> Outcome {
     Ok(())
 }
 
-/// Run in a mount namespace, over a layer on a root: what is foretold, what systemd-sysctl makes of kernel defaults, and the
+/// Run in a mount namespace, over a layer on a root: what is predicted, what systemd-sysctl makes of kernel defaults, and the
 /// same after the file is written.
 const BOTH: &str = r#"
 set -eu
@@ -189,7 +187,7 @@ mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" 
 root=/mnt/root program=$2
 echo 'kernel.pan* = 5' >$root/usr/lib/sysctl.d/45-pattern.conf
 echo 'kernel.panic_on_oops = 1' >$root/etc/sysctl.d/50-oops.conf
-foretold() {
+predicted() {
     code=0
     "$program" --root $root >/mnt/report || code=$?
     sed -n '2,7s/^\([a-z._]*\) *[0-9]* *\([0-9?]*\) .*/\1=\2/p' /mnt/report
@@ -212,17 +210,17 @@ booted() {
         echo "$name=$(head -n1 "$root/proc/sys/$(echo $name | tr . /)")"
     done
 }
-foretold
+predicted
 echo --
 booted
 echo --
 "$program" --root $root --modify --persist >/dev/null
-foretold
+predicted
 echo --
 booted
 "#;
 
-fn foretells(suite: &str) -> Outcome {
+fn predicts(suite: &str) -> Outcome {
     let lab = std::env::var_os("KUBELET_TUNABLES_LAB").map_or_else(
         || PathBuf::from("/var/cache/kubelet-tunables-lab"),
         PathBuf::from,
@@ -251,14 +249,14 @@ fn foretells(suite: &str) -> Outcome {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     let parts: Vec<_> = text.split("--\n").collect();
-    let [foretold, booted, foretold_after, booted_after] = parts[..] else {
+    let [predicted, booted, predicted_after, booted_after] = parts[..] else {
         panic!("{text}{errors}");
     };
-    println!("{suite}: {}", foretold.replace('\n', " "));
-    assert_eq!(foretold, format!("{booted}exit 78\n"), "{errors}");
+    println!("{suite}: {}", predicted.replace('\n', " "));
+    assert_eq!(predicted, format!("{booted}exit 78\n"), "{errors}");
     assert!(booted.contains("kernel.panic=5\nkernel.panic_on_oops=1\n"));
     assert_eq!(
-        foretold_after,
+        predicted_after,
         format!("{booted_after}exit 0\n"),
         "{errors}"
     );

@@ -7,7 +7,6 @@ mod json;
 mod yaml;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -75,16 +74,6 @@ impl Ground {
         Self::File {
             path: path.to_path_buf(),
             line,
-        }
-    }
-}
-
-impl fmt::Display for Ground {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => write!(f, "by default"),
-            Self::Flag(word) => write!(f, "by kubelet's flag {word}"),
-            Self::File { path, line } => write!(f, "in {}:{line}", path.display()),
         }
     }
 }
@@ -353,9 +342,14 @@ mod tests {
     }
 
     fn said(protection: &Protection) -> String {
+        let place = |ground: &Ground| match ground {
+            Ground::Default => "by default".to_string(),
+            Ground::Flag(word) => format!("by {word}"),
+            Ground::File { path, line } => format!("in {}:{line}", path.display()),
+        };
         match protection {
-            Protection::On(ground) => format!("on {ground}"),
-            Protection::Off(ground) => format!("off {ground}"),
+            Protection::On(ground) => format!("on {}", place(ground)),
+            Protection::Off(ground) => format!("off {}", place(ground)),
             Protection::NotThereYet(path) => format!("{} is not there yet", path.display()),
             Protection::Fails(why) => format!("fails: {why}"),
             Protection::Unknown(why) => format!("not known: {why}"),
@@ -403,7 +397,7 @@ mod tests {
             ("--config-dir=d/10.conf", "on in /node/d/10.conf:3"),
             (
                 "--enable-load-reader --protect-kernel-defaults --config-dir=x.conf",
-                "on by kubelet's flag --protect-kernel-defaults",
+                "on by --protect-kernel-defaults",
             ),
             (
                 "--enable-load-reader --protect-kernel-defaults --config-dir=d",
@@ -411,7 +405,7 @@ mod tests {
             ),
             (
                 "--protect-kernel-defaults=false --config=on",
-                "off by kubelet's flag --protect-kernel-defaults=false",
+                "off by --protect-kernel-defaults=false",
             ),
         ] {
             assert_eq!(said(&kubelet(&root, words).protection), expected, "{words}");

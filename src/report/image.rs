@@ -1,4 +1,4 @@
-//! Makes sentences of what was foretold of an image.
+//! Makes sentences of what the first boot of an image will set.
 
 use std::fmt::Write as _;
 use std::path::Path;

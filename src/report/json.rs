@@ -153,8 +153,11 @@ fn kubelet(look: &Look) -> Kubelet {
     let (status, setting, reason) = match &look.told {
         Told::NotAsked => ("not-asked", None, None),
         Told::Nothing => ("no-kubelet", None, None),
-        Told::NotKnown(why) => ("not-known", None, Some(why.clone())),
-        Told::NotStarted(why) => ("not-started", None, Some(why.clone())),
+        Told::NotKnown(why) => ("not-known", None, Some(words::not_known(why))),
+        Told::NotStarted { unit, why } => {
+            let why = words::not_started_by_systemd(unit, why);
+            ("not-started", None, Some(why))
+        }
         Told::Kubelet(kubelet) => match &kubelet.protection {
             Protection::On(ground) => ("known", Some((true, ground)), None),
             Protection::Off(ground) => ("known", Some((false, ground)), None),

@@ -12,15 +12,18 @@ mod stream;
 mod terminal;
 mod words;
 
+use std::io;
+use std::path::PathBuf;
+
 use clap::ValueEnum;
 
 use crate::exit::Exit;
 use crate::look::Look;
+use crate::unit::Trouble;
 
 pub use entry::{Entry, Kind};
 pub use explain::explain;
 pub use stream::Stream;
-pub use words::io_error;
 
 /// Who reads the report, which decides its form and its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,23 @@ pub enum Format {
     Json,
     /// Metrics for the textfile collector of `node_exporter`
     Prometheus,
+}
+
+/// Why a person's question cannot be answered as it was asked.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Of a unit only root is told.
+    NotRoot,
+    /// The unit is not known, or systemd cannot be asked.
+    Unit(String, Trouble),
+    /// The root directory of an image cannot be opened.
+    Root(PathBuf, io::Error),
+}
+
+/// Tells a person that this cannot be done as it was asked for.
+pub fn refuse(refusal: &Refusal) -> Exit {
+    Stream::Stderr.print(&format!("error: {}\n", words::refusal(refusal)));
+    Exit::Usage
 }
 
 /// Says what a look found; a service manager is told nothing when all is well. Where nobody listens there is nobody to

@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use super::Audience;
+use super::{Audience, Refusal};
 use crate::boot::sysctl_d::Assignment;
 use crate::boot::{Origin, Problem, Suspect, Unheeded, WhyUnheeded};
 use crate::check::Finding;
 use crate::exit::Exit;
 use crate::kubelet::{Ground, Protection};
-use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Stance, Told};
+use crate::look::{Look, Mode, NextBoot, NotKnown, Note, Outcome, Sight, Stance, Told};
 use crate::persist::{self, PersistError};
 use crate::sysctl::{Operation, SysctlError};
+use crate::unit::Trouble;
 
 /// Characters of a Status line at the most; `systemctl status` cuts what exceeds the terminal.
 const STATUS_LIMIT: usize = 120;
@@ -220,7 +221,7 @@ pub(super) fn unread(problem: &Problem) -> String {
 }
 
 /// The system's own words, without their number.
-pub fn io_error(error: &io::Error) -> String {
+pub(super) fn io_error(error: &io::Error) -> String {
     without_number(&error.to_string())
 }
 
@@ -341,7 +342,7 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
             (false, _, Mode::Strict) => format!("kubelet is not started (--strict): {what}"),
             (true, _, _) => match told {
                 Told::Kubelet(_) => format!("kubelet will not start: {what}{and_ground}"),
-                Told::NotAsked | Told::Nothing | Told::NotKnown(_) | Told::NotStarted(_) => {
+                Told::NotAsked | Told::Nothing | Told::NotKnown(_) | Told::NotStarted { .. } => {
                     format!(
                         "With protectKernelDefaults on, kubelet will not start: {what}{and_ground}"
                     )
@@ -450,7 +451,12 @@ fn what_is_amiss(look: &Look) -> String {
 /// it is not known, or does not matter.
 pub(super) fn ground(told: &Told) -> Option<String> {
     let value = |value: bool, ground: &Ground| {
-        Some(plain(&format!("protectKernelDefaults is {value} {ground}")))
+        let place = match ground {
+            Ground::Default => "by default".to_string(),
+            Ground::Flag(word) => format!("by kubelet's flag {word}"),
+            Ground::File { path, line } => format!("in {}:{line}", path.display()),
+        };
+        Some(plain(&format!("protectKernelDefaults is {value} {place}")))
     };
     let unknown = |why: &str| {
         Some(plain(&format!(
@@ -460,8 +466,8 @@ pub(super) fn ground(told: &Told) -> Option<String> {
     };
     match told {
         Told::NotAsked | Told::Nothing => None,
-        Told::NotKnown(why) => unknown(why),
-        Told::NotStarted(why) => Some(plain(why)),
+        Told::NotKnown(why) => unknown(&not_known(why)),
+        Told::NotStarted { unit, why } => Some(not_started_by_systemd(unit, why)),
         Told::Kubelet(kubelet) => match &kubelet.protection {
             Protection::On(ground) => value(true, ground),
             Protection::Off(ground) => value(false, ground),
@@ -475,6 +481,65 @@ pub(super) fn ground(told: &Told) -> Option<String> {
                 path.display()
             ))),
         },
+    }
+}
+
+/// Why it is not known what kubelet was told.
+pub(super) fn not_known(why: &NotKnown) -> String {
+    match why {
+        NotKnown::Systemd(trouble) => self::trouble(trouble),
+        NotKnown::NoKubelet(program) => format!(
+            "the unit starts {}, which is not recognised as kubelet",
+            plain_path(program)
+        ),
+        NotKnown::Script(program) => format!(
+            "{} is a script, which may start kubelet with other arguments",
+            plain_path(program)
+        ),
+        NotKnown::WrappedRelativePath => {
+            "a wrapper starts kubelet, whose configuration has a relative path".to_string()
+        }
+        NotKnown::OwnRoot(unit) => format!("{} has a root directory of its own", plain(unit)),
+    }
+}
+
+/// Why kubelet is not started, with or without the check.
+pub(super) fn not_started_by_systemd(unit: &str, why: &Trouble) -> String {
+    format!("systemd will not start {}: {}", plain(unit), trouble(why))
+}
+
+/// Why it is not known what systemd is about to execute.
+fn trouble(trouble: &Trouble) -> String {
+    plain(&match trouble {
+        Trouble::NoSystemd => "systemd is not running".to_string(),
+        Trouble::NoAnswer(error) => format!("systemd does not answer: {}", io_error(error)),
+        Trouble::Garbled(reason) => format!("systemd's answer is not understood: {reason}"),
+        Trouble::Refused { name, text } => {
+            let why = if text.is_empty() { name } else { text };
+            format!("systemd refuses to answer: {why}")
+        }
+        Trouble::NotFound => "unit not found".to_string(),
+        Trouble::Masked => "unit is masked".to_string(),
+        Trouble::Broken(text) => format!("systemd cannot load the unit: {text}"),
+        Trouble::NoCommand => "the unit starts no program".to_string(),
+        Trouble::EnvironmentFile { path, error } => format!(
+            "its environment file {} cannot be read: {}",
+            path.display(),
+            io_error(error)
+        ),
+    })
+}
+
+/// Why a question cannot be answered as it was asked.
+pub(super) fn refusal(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::NotRoot => {
+            "--unit checks what root's kubelet may read and write: run it as root".to_string()
+        }
+        Refusal::Unit(unit, why) => format!("{}: {}", plain(unit), trouble(why)),
+        Refusal::Root(directory, error) => {
+            format!("--root {}: {}", plain_path(directory), io_error(error))
+        }
     }
 }
 
@@ -579,7 +644,7 @@ pub(super) fn plain(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::boot::{Boot, KernelStart};
-    use crate::look::tests::{finding as found, kubelet, look};
+    use crate::look::tests::{finding as found, kubelet, look, masked};
     use crate::root::Root;
 
     #[test]
@@ -717,10 +782,10 @@ mod tests {
             ),
             (
                 Mode::AsKubelet,
-                Told::NotStarted("kubelet.service is masked".to_string()),
+                masked(),
                 wrong(false),
                 Audience::Person,
-                "not checked: kubelet.service is masked",
+                "not checked: systemd will not start kubelet.service: unit is masked",
             ),
             (
                 Mode::AsKubelet,

@@ -504,7 +504,7 @@ mod tests {
                 Err(Trouble::EnvironmentFile { path, .. }) => {
                     assert!(fails && path == Path::new(pattern), "{pattern}");
                 }
-                Err(other) => panic!("{pattern}: {other}"),
+                Err(other) => panic!("{pattern}: {other:?}"),
             }
         }
         fs::remove_dir_all(root).unwrap();

@@ -59,7 +59,8 @@ fn dump() -> io::Result<()> {
 
 /// Writes down the words that the unit's program is going to get, from within the unit.
 fn inside(unit: &str) -> io::Result<()> {
-    let start = unit::exec_start(Path::new("/"), OsStr::new(unit)).map_err(io::Error::other)?;
+    let start =
+        unit::exec_start(Path::new("/"), OsStr::new(unit)).map_err(|trouble| not_said(&trouble))?;
     let words = start.commands[0]
         .words(|name| env::var_os(name).or_else(|| start.hidden.get(name).cloned()));
     fs::write(format!("{RESULTS}/{unit}.inside"), ended(&words[1..]))
@@ -134,7 +135,7 @@ fn processor(process: &str) -> io::Result<u64> {
 /// Asks as the check does.
 fn ask(unit: &str) -> io::Result<()> {
     unit::exec_start(Path::new("/"), OsStr::new(unit))
-        .map_err(io::Error::other)
+        .map_err(|trouble| not_said(&trouble))
         .map(drop)
 }
 
@@ -168,7 +169,7 @@ fn compare() -> io::Result<()> {
     for (name, expected) in NAMES {
         let said = match unit::load(Path::new("/"), OsStr::new(name)) {
             Ok(unit) => unit.name,
-            Err(trouble) => trouble.to_string(),
+            Err(trouble) => format!("{trouble:?}"),
         };
         if said == expected {
             passed += 1;
@@ -195,7 +196,7 @@ fn disagreement(name: &str) -> Result<bool, String> {
             other => Err(format!("it was not started, by hand: {other:?}")),
         };
     };
-    let by_hand = by_hand.map_err(|trouble| trouble.to_string())?;
+    let by_hand = by_hand.map_err(|trouble| format!("{trouble:?}"))?;
     let words: Vec<_> = words.split_inclusive(|&byte| byte == 0).skip(1).collect();
     let words = words.concat();
     let said = by_hand.start.commands[0].words(|name| by_hand.environment.get(name).cloned());
@@ -251,23 +252,27 @@ fn same(what: &str, said: &[u8], real: &[u8]) -> Result<(), String> {
     ))
 }
 
-/// Names of units, and what is said by hand of each.
+fn not_said(trouble: &Trouble) -> io::Error {
+    io::Error::other(format!("{trouble:?}"))
+}
+
+/// Names of units, and what is found by hand of each.
 const NAMES: [(&str, &str); 12] = [
     ("shape-kubeadm", "shape-kubeadm.service"),
     ("shape-kubeadm.service", "shape-kubeadm.service"),
     ("alias", "alias.service"),
     ("template@x", "template@x.service"),
-    ("nosuch", "unit not found"),
-    ("no such", "unit not found"),
-    ("template@", "unit not found"),
-    ("masked", "unit is masked"),
+    ("nosuch", "NotFound"),
+    ("no such", "NotFound"),
+    ("template@", "NotFound"),
+    ("masked", "Masked"),
     (
         "empty",
-        "systemd cannot load the unit: Unit empty.service has a bad unit file setting.",
+        "Broken(\"Unit empty.service has a bad unit file setting.\")",
     ),
-    ("stops-only", "the unit starts no program"),
-    ("multi-user.target", "the unit starts no program"),
-    ("x.socket", "unit not found"),
+    ("stops-only", "NoCommand"),
+    ("multi-user.target", "NoCommand"),
+    ("x.socket", "NotFound"),
 ];
 
 /// Shapes of the field: the command's arguments, more settings, and the file that `EnvironmentFile=` may name.
