@@ -74,7 +74,8 @@ fn synopsis(command: &Command) -> String {
 }
 
 fn table() -> String {
-    let mut text = String::from(".TS\nlb lb lb lb\nl n n lx.\nsysctl\tneeded\tdefault\tmeaning\n");
+    let mut text =
+        String::from(".TS\nlb lb lb lb\nl n n lx.\nsysctl\tneeded\tmainline\twhat that does\n");
     for tunable in TUNABLES {
         let _ = writeln!(
             text,

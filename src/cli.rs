@@ -45,7 +45,7 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", conflicts_with = "unit")]
     root: Option<PathBuf>,
 
-    /// Show all that sets SYSCTL at boot, and what counts
+    /// List what sets SYSCTL at boot, and mark what counts
     #[arg(long, value_name = "SYSCTL", value_parser = tunable,
         conflicts_with_all = ["warn", "strict", "modify", "persist", "unit", "kubelet", "format"])]
     explain: Option<&'static Tunable>,
@@ -54,7 +54,7 @@ pub struct Cli {
     #[arg(long, value_enum, hide_possible_values = true)]
     format: Option<Format>,
 
-    /// kubelet's command line, to check against it
+    /// Check against this command line of kubelet
     #[arg(last = true, value_name = "KUBELET")]
     kubelet: Vec<OsString>,
 }
@@ -79,9 +79,9 @@ is loaded. Without a kubelet to check against, every wrong value is an error.
 
 Exit codes:
    0  no wrong value is known to stop kubelet (or --warn)
-   2  bad usage (only by hand)
+   2  bad usage (in a shell only)
   74  a value could not be read, even with --warn
-  77  a value is wrong and cannot be changed
+  77  a wrong value cannot be changed (or made permanent)
   78  a value is wrong
 
 Examples:

@@ -44,9 +44,9 @@ impl Exit {
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Success => "no wrong value is known to stop kubelet (or --warn)",
-            Self::Usage => "bad usage (only by hand)",
+            Self::Usage => "bad usage (in a shell only)",
             Self::Io => "a value could not be read, even with --warn",
-            Self::NoPermission => "a value is wrong and cannot be changed",
+            Self::NoPermission => "a wrong value cannot be changed (or made permanent)",
             Self::Config => "a value is wrong",
         }
     }

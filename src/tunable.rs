@@ -30,7 +30,7 @@ pub const TUNABLES: [Tunable; 6] = [
         name: "vm.overcommit_memory",
         expected: 1,
         default: 0,
-        reason: "the kernel does no overcommit accounting",
+        reason: "the kernel always overcommits memory",
     },
     // VMPanicOnOOMInvokeOOMKiller; default: mm/oom_kill.c, sysctl_panic_on_oom
     Tunable {
@@ -51,7 +51,7 @@ pub const TUNABLES: [Tunable; 6] = [
         name: "kernel.panic_on_oops",
         expected: 1,
         default: 0,
-        reason: "an oops panics, so that the machine reboots",
+        reason: "an oops causes a panic, and so a reboot",
     },
     // RootMaxKeysSetting; default: security/keys/key.c, key_quota_root_maxkeys
     Tunable {
@@ -65,7 +65,7 @@ pub const TUNABLES: [Tunable; 6] = [
         name: "kernel.keys.root_maxbytes",
         expected: 25_000_000,
         default: 25_000_000,
-        reason: "25 bytes for each of the keys",
+        reason: "25 bytes for each of these keys",
     },
 ];
 
