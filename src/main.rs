@@ -14,7 +14,7 @@ use kubelet_tunables::persist::persist;
 use kubelet_tunables::report::{Audience, Format, Refusal, Stream, explain, refuse, say};
 use kubelet_tunables::root::Root;
 use kubelet_tunables::sysctl::ProcSys;
-use kubelet_tunables::told::{self, Asked, From, ask};
+use kubelet_tunables::told::{self, Asked, Source, ask};
 use kubelet_tunables::unit;
 use rustix::process::geteuid;
 
@@ -63,7 +63,7 @@ fn option_for_a_shell(root: &Path, cli: &Cli) -> Option<&'static str> {
     let is_own_check = || {
         matches!(
             source(cli, false, unit::own(root).as_deref()),
-            From::OwnUnit(_)
+            Source::OwnUnit(_)
         )
     };
     if cli.root().is_some() {
@@ -163,14 +163,14 @@ fn make_permanent(root: &Root) -> Note {
 }
 
 /// Where kubelet's words are to be had.
-fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&str>) -> From<'a> {
+fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&str>) -> Source<'a> {
     match cli.unit() {
         // Started by another unit, such as one that collects metrics, it looks from outside too.
-        Some(unit) if is_person || own_unit.is_some_and(|own| unit != own) => From::Unit(unit),
-        Some(unit) => From::OwnUnit(unit),
-        None if !cli.kubelet().is_empty() => From::Words(cli.kubelet()),
-        None if is_person && geteuid().is_root() => From::UsualUnit,
-        None => From::Nowhere,
+        Some(unit) if is_person || own_unit.is_some_and(|own| unit != own) => Source::Unit(unit),
+        Some(unit) => Source::OwnUnit(unit),
+        None if !cli.kubelet().is_empty() => Source::Words(cli.kubelet()),
+        None if is_person && geteuid().is_root() => Source::UsualUnit,
+        None => Source::Nowhere,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::unit::{self, Start, Trouble, Unit, words};
 
 /// Where the words of kubelet's command line are to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From<'a> {
+pub enum Source<'a> {
     /// From our own command line; variables and the working directory are our own.
     Words(&'a [OsString]),
     /// From the unit that this process runs in, whose variables and working directory are our own.
@@ -62,17 +62,17 @@ impl Asked {
 /// # Errors
 ///
 /// That systemd knows no such unit, of one that a person named.
-pub fn ask(files: &Root, from: From) -> Result<Asked, Trouble> {
+pub fn ask(files: &Root, source: Source) -> Result<Asked, Trouble> {
     let root = files.path();
-    match from {
-        From::Nowhere => Ok(Asked::nothing(Told::Nothing)),
-        From::Words(words) => Ok(Asked::nothing(by_words(files, words))),
-        From::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
-        From::Unit(unit) => match unit::load(root, unit) {
+    match source {
+        Source::Nowhere => Ok(Asked::nothing(Told::Nothing)),
+        Source::Words(words) => Ok(Asked::nothing(by_words(files, words))),
+        Source::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
+        Source::Unit(unit) => match unit::load(root, unit) {
             Err(trouble @ Trouble::NotFound) => Err(trouble),
             loaded => Ok(told_by_unit(root, unit, loaded)),
         },
-        From::UsualUnit => {
+        Source::UsualUnit => {
             let unit = OsStr::new("kubelet.service");
             match unit::load(root, unit) {
                 Err(Trouble::NotFound | Trouble::NoSystemd) => Ok(Asked::nothing(Told::Nothing)),
