@@ -80,24 +80,35 @@ fn write_all(stream: impl AsFd, text: &str, deadline: Option<Instant>) -> io::Re
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     let mut rest = text.as_bytes();
+    let mut has_waited = false;
     while !rest.is_empty() {
-        if let Some(deadline) = deadline {
+        if deadline.is_some() {
             wait(&stream, deadline)?;
         }
         match write(&stream, &rest[..rest.len().min(ROOM)]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => rest = &rest[count..],
+            Ok(count) => {
+                rest = &rest[count..];
+                has_waited = false;
+            }
             Err(Errno::INTR) => {}
+            // Somebody set O_NONBLOCK on what the streams share.
+            Err(Errno::AGAIN) if !has_waited => {
+                wait(&stream, deadline)?;
+                has_waited = true;
+            }
+            // A reader such as head(1) that has read enough.
+            Err(Errno::PIPE) if rest.len() < text.len() => return Ok(()),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
-/// Waits until the stream has room for [`ROOM`] bytes.
-fn wait(stream: &impl AsFd, deadline: Instant) -> io::Result<()> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let timeout = Timespec::try_from(left).ok();
+/// Waits until the stream has room for [`ROOM`] bytes, at the longest to the deadline if there is one.
+fn wait(stream: &impl AsFd, deadline: Option<Instant>) -> io::Result<()> {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let timeout = left.and_then(|left| Timespec::try_from(left).ok());
     let mut streams = [PollFd::new(stream, PollFlags::OUT)];
     match retry_on_intr(|| poll(&mut streams, timeout.as_ref())) {
         Ok(0) => Err(io::ErrorKind::TimedOut.into()),
