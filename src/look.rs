@@ -8,7 +8,7 @@ use crate::boot::{Basis, Boot, Origin, Problem, Suspect};
 use crate::check::{Finding, Findings};
 use crate::file;
 use crate::kubelet::{Kubelet, Protection};
-use crate::persist::PersistError;
+use crate::persist::{PersistError, Persisted};
 use crate::root::Root;
 use crate::sysctl::{Operation, SysctlError};
 use crate::tunable::TUNABLES;
@@ -187,8 +187,8 @@ pub enum Note {
     OptionInUnit(&'static str),
     /// By hand: the check does not run in this unit.
     NotInUnit(String),
-    /// The file that makes the values permanent was written; none was needed if the next boot sets all six right.
-    Persisted(Option<PathBuf>),
+    /// The values were made permanent.
+    Persisted(Persisted),
     /// It could not be written, and why.
     NotPersisted(PersistError),
 }
@@ -259,7 +259,8 @@ fn unread(Problem { path, error }: &Problem) -> SysctlError {
 /// Whether something hangs on what kubelet was told: a tunable is wrong now, or may be after the next boot.
 pub fn is_in_doubt(findings: &Findings, boot: &Boot) -> bool {
     findings.iter().any(|finding| {
-        !finding.is_right() || boot.forecast(finding.tunable) != Some(finding.tunable.expected)
+        !finding.is_right()
+            || boot.next().forecast(finding.tunable) != Some(finding.tunable.expected)
     })
 }
 
@@ -302,7 +303,7 @@ impl<'a> Look<'a> {
             sight.suspects.clear();
             // Whatever the boot sets, kubelet sets it right.
             if is_overwritten && sight.outcome == Outcome::Unreadable {
-                sight.outcome = Outcome::Right;
+                sight.outcome = Outcome::Overwritten;
             }
         }
         look
@@ -379,7 +380,7 @@ impl<'a> Look<'a> {
     /// Whether kubelet starts with the tunables as the next boot sets them; none as above.
     pub fn will_start_after_next_boot(&self) -> Option<bool> {
         self.lets_all_pass(|sight| {
-            if sight.finding.now.is_err() {
+            if sight.finding.now.is_err() && sight.outcome != Outcome::Overwritten {
                 return None;
             }
             let is_refused = sight.finding.refused.is_some();
@@ -432,13 +433,13 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn sight<'b>(&self, finding: Finding, boot: &'b Boot) -> Sight<'b> {
         let tunable = finding.tunable;
-        let next = match boot.forecast(tunable) {
+        let next = match boot.next().forecast(tunable) {
             Some(value) if value == tunable.expected => NextBoot::Right,
             Some(value) => NextBoot::Wrong {
                 value,
-                origin: boot.origin(tunable, value),
+                origin: boot.next().origin(tunable, value),
             },
-            None => match boot.doubt(tunable) {
+            None => match boot.next().doubt(tunable) {
                 Some(problem) => NextBoot::Unknown(problem),
                 None => NextBoot::Right,
             },
@@ -458,7 +459,7 @@ impl Judge<'_> {
         let is_wrong_some_time = origin.is_some() || matches!(next, NextBoot::Wrong { .. });
         Sight {
             suspects: if is_by_unknown_hand {
-                boot.suspects(tunable)
+                boot.suspects(tunable, finding.wrong())
             } else {
                 Vec::new()
             },

@@ -88,6 +88,14 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     }
     let proc_sys = ProcSys::new(root);
     let mut findings = check(&proc_sys);
+    if is_person && !geteuid().is_root() {
+        // What this user may not write, root's kubelet may.
+        for finding in &mut findings {
+            finding
+                .refused
+                .take_if(|refused| refused.is_for_want_of_permission());
+        }
+    }
     let files = Root::machine(root);
     let mut boot = Boot::new(&files);
     // A unit that a person names is asked in any case, for it may not be there.
@@ -157,7 +165,7 @@ fn run_on_image(root: &Root, cli: &Cli) -> Exit {
 /// Writes the file that makes the values permanent.
 fn make_permanent(root: &Root) -> Note {
     match persist(root) {
-        Ok(persisted) => Note::Persisted(persisted.file.map(|file| root.place(&file))),
+        Ok(persisted) => Note::Persisted(persisted.below(root)),
         Err(error) => Note::NotPersisted(error),
     }
 }

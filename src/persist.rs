@@ -13,22 +13,20 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::fs::{fchmod, mkdirat, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::boot::Boot;
+use crate::boot::{Boot, VOLATILE_FOLDER};
 use crate::file;
 use crate::root::Root;
 use crate::tunable::TUNABLES;
 
 /// The folder of the administrator's files, which win over files of the same name elsewhere.
 const FOLDER: &str = "etc/sysctl.d";
-/// Where files do not outlive the boot, so that nothing permanent can rest on them.
-const VOLATILE: &str = "run/sysctl.d";
 /// Names to choose from before one is made from the file to sort behind.
 const NAMES: [&str; 2] = ["90-kubelet.conf", "zz-kubelet.conf"];
 /// Every name chosen ends so.
 const NAME_END: &str = "kubelet.conf";
 /// The longest name that Linux file systems take (`NAME_MAX`).
 const NAME_LIMIT: usize = 255;
-/// A file with this beginning of a name is being written. systemd reads no hidden file.
+/// A file with this name, and the number of a process behind it, is being written. systemd reads no hidden file.
 const TEMPORARY: &str = ".kubelet-tunables-";
 /// The first line, by which a later run knows the file.
 const MARK: &str = "# Written by kubelet-tunables --modify --persist. See kubelet-tunables(8).";
@@ -45,6 +43,18 @@ pub struct Persisted {
     pub file: Option<PathBuf>,
     /// Older files of ours that were removed.
     pub removed: Vec<PathBuf>,
+}
+
+impl Persisted {
+    /// The same with the paths as they are seen from outside of the root.
+    #[must_use]
+    pub fn below(&self, root: &Root) -> Self {
+        let place = |path: &PathBuf| root.place(path);
+        Self {
+            file: self.file.as_ref().map(place),
+            removed: self.removed.iter().map(place).collect(),
+        }
+    }
 }
 
 /// Makes sure that the next boot sets all six as kubelet needs them, with one file in /etc/sysctl.d below `root`.
@@ -90,7 +100,7 @@ fn views(root: &Root, ours: &[OsString]) -> [Boot; 2] {
         .map(|name| Path::new(FOLDER).join(name))
         .collect();
     let now = Boot::without(root, ignored.clone());
-    ignored.push(VOLATILE.into());
+    ignored.push(VOLATILE_FOLDER.into());
     [now, Boot::without(root, ignored)]
 }
 
@@ -137,6 +147,12 @@ fn behind(name: &OsStr) -> OsString {
 
 fn below_root(name: &OsStr) -> PathBuf {
     Path::new("/").join(FOLDER).join(name)
+}
+
+/// Whether a run of ours gave a file this name while it wrote it.
+fn is_temporary(name: &OsStr) -> bool {
+    let number = name.as_bytes().strip_prefix(TEMPORARY.as_bytes());
+    number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
 /// What the file holds.
@@ -218,7 +234,7 @@ impl Folder {
             for entry in Dir::read_from(&self.open)? {
                 let entry = entry?;
                 let name = OsStr::from_bytes(entry.file_name().to_bytes());
-                if name.as_bytes().starts_with(TEMPORARY.as_bytes()) {
+                if is_temporary(name) {
                     // If this fails, so does what follows, and says why.
                     let _ = self.unlink(name);
                 } else if name.as_bytes().ends_with(NAME_END.as_bytes())

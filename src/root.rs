@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{
     CWD, Dir, DirEntry, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat,
 };
-use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat};
+use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::file;
@@ -123,6 +123,14 @@ impl Root {
             .map(move |entry| found(entry?)))
     }
 
+    /// What a path leads to.
+    pub(crate) fn stat(&self, path: &Path) -> Result<Stat, Errno> {
+        match &self.image {
+            None => stat(self.place(path)),
+            Some(image) => fstat(below(image, path, OFlags::PATH)?),
+        }
+    }
+
     /// What a path names; a link is not followed.
     pub(crate) fn lstat(&self, path: impl AsRef<Path>) -> Result<Stat, Errno> {
         match &self.image {
@@ -135,15 +143,19 @@ impl Root {
         }
     }
 
-    /// Where a link leads, as it says itself; none if it is no link.
-    pub(crate) fn read_link(&self, path: impl AsRef<Path>) -> Option<PathBuf> {
+    /// Whether it is a link to /dev/null, by an absolute path or a relative one.
+    pub(crate) fn is_mask(&self, path: &Path) -> bool {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
         let link = match &self.image {
-            None => open_plain(&self.place(path.as_ref()), flags),
-            Some(image) => below(image, path.as_ref(), flags),
+            None => open_plain(&self.place(path), flags),
+            Some(image) => below(image, path, flags),
         };
-        let target = readlinkat(link.ok()?, "", Vec::new()).ok()?;
-        Some(OsStr::from_bytes(target.to_bytes()).into())
+        let target = link.and_then(|link| readlinkat(link, "", Vec::new()));
+        target.is_ok_and(|target| {
+            let folder = Path::new("/").join(path.parent().unwrap_or(path));
+            let target = folder.join(OsStr::from_bytes(target.to_bytes()));
+            clean(&target) == Path::new("/dev/null")
+        })
     }
 
     /// A path below it with that of the root before it, to be shown. In an image a link may lead elsewhere.
@@ -155,6 +167,19 @@ impl Root {
         let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
         OsString::from_vec([root, slash, path].concat()).into()
     }
+}
+
+/// The path in which `..` takes back what stands before it, be that a link or not.
+pub(crate) fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(clean.pop()),
+            Component::Normal(name) => clean.push(name),
+            _ => {}
+        }
+    }
+    clean
 }
 
 fn open_plain(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -243,7 +268,6 @@ mod tests {
             image.link(name, &target);
             let error = image.read(name).expect_err(name);
             assert!(error.starts_with("No such file"), "{name}: {error}");
-            assert_eq!(image.root.read_link(name), Some(target), "{name}");
         }
         for (name, target) in [
             ("in-absolute", "/etc/inside"),
@@ -263,10 +287,27 @@ mod tests {
             Some(Errno::NOENT),
             "a folder outside"
         );
-        assert_eq!(image.root.read_link("etc/inside"), None);
         let machine = Root::machine(image.root.path());
-        assert_eq!(machine.read_link("in-absolute"), Some("/etc/inside".into()));
         assert!(machine.open("absolute").is_ok(), "the machine's own links");
+    }
+
+    #[test]
+    fn a_mask_may_be_a_relative_link() {
+        let image = Image::new("masks");
+        for (target, is_mask) in [
+            ("/dev/null", true),
+            ("../dev/null", true),
+            ("../../../dev/./null", true),
+            ("dev/null", false),
+            ("/dev/zero", false),
+        ] {
+            image.link("etc/link", target);
+            for root in [&image.root, &Root::machine(image.root.path())] {
+                assert_eq!(root.is_mask(Path::new("etc/link")), is_mask, "{target}");
+            }
+            fs::remove_file(image.root.path().join("etc/link")).unwrap();
+        }
+        assert!(!image.root.is_mask(Path::new("etc/inside")), "no link");
     }
 
     #[test]

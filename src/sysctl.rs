@@ -184,6 +184,11 @@ pub enum SysctlError {
 }
 
 impl SysctlError {
+    /// Whether the one who asked was not allowed to.
+    pub fn is_for_want_of_permission(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// The error of a value that the kernel took without a word and did not keep.
     pub fn not_taken(proc_sys: &ProcSys, name: &str, written: i64) -> Self {
         Self::NotTaken {

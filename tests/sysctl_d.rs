@@ -128,6 +128,9 @@ fn compare(lower: &Path) {
                 );
             }
         }
+        if seed % 10 == 1 {
+            without_run(&root, program, &boot, seed);
+        }
     }
     let version = Command::new("chroot")
         .args([
@@ -158,6 +161,20 @@ fn compare(lower: &Path) {
     make_permanent(&root, program, first, count.div_ceil(10));
 }
 
+/// What is in /run, the next boot does not find.
+fn without_run(root: &Path, program: &str, boot: &Boot, seed: u64) {
+    fs::remove_dir_all(root.join("run/sysctl.d")).unwrap();
+    apply(root, program);
+    for tunable in &TUNABLES {
+        let ours = boot.next().assignment(tunable);
+        let ours = ours.map_or(String::new(), |it| {
+            String::from_utf8_lossy(&it.text).trim().to_string()
+        });
+        let name = tunable.name;
+        assert_eq!(ours, value(root, name), "SEED={seed}: {name}");
+    }
+}
+
 /// Of an image the same line has to count, but for those of /run, with which no boot begins.
 fn as_an_image(root: &Path, seed: u64) {
     let ignored = vec![PathBuf::from("run/sysctl.d")];
@@ -177,6 +194,7 @@ fn as_an_image(root: &Path, seed: u64) {
 /// something of the kernel's.
 fn explained(boot: &Boot, tunable: &Tunable, seed: u64) {
     let says = boot.explain(tunable);
+    let boot = boot.next();
     let of = |effect| {
         let mut places = says.iter().filter(|say| say.effect == effect);
         (places.next().map(|say| say.place.clone()), places.count())

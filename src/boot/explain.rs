@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cmdline::{Stage, words_on};
 use super::kernel_config::decides;
-use super::sysctl_d::{Line, Setting, SysctlD};
+use super::sysctl_d::{Line, Setting, SysctlD, VOLATILE_FOLDER};
 use super::{Boot, Problem, row, taken};
 use crate::tunable::Tunable;
 
@@ -67,13 +67,33 @@ pub enum Effect {
     Excluded(Place),
     /// It is a pattern without a value, which systemd passes over.
     Nothing,
+    /// It is in /run, which the next boot empties.
+    Volatile,
     /// It could not be read, so what it says is not known.
     Unread(String),
 }
 
 impl Boot {
-    /// Every place that has a say in the tunable, in the order of the boot.
+    /// Every place that has a say in the tunable at the next boot, in its order; and what is in /run now.
     pub fn explain(&self, tunable: &Tunable) -> Vec<Say> {
+        let mut says = self.next().explain_without_volatile(tunable);
+        if !std::ptr::eq(self, self.next()) {
+            let files = SysctlD::read_all(&self.root, &self.ignored);
+            let lines = files.lines().iter().filter(|line| {
+                line.setting.rows[row(tunable)]
+                    && line
+                        .setting
+                        .assignment
+                        .path
+                        .starts_with(Path::new("/").join(VOLATILE_FOLDER))
+            });
+            says.extend(lines.map(|line| say(line, Effect::Volatile)));
+            says.sort_by(|one, other| file_name(one).cmp(&file_name(other)));
+        }
+        says
+    }
+
+    fn explain_without_volatile(&self, tunable: &Tunable) -> Vec<Say> {
         let files = SysctlD::read_all(&self.root, &self.ignored);
         // The same as in an ordinary reading, whatever of the lines is kept.
         let winner = self.sysctl_d().winner(row(tunable));
@@ -174,25 +194,29 @@ impl Boot {
         let mut says: Vec<_> = lines
             .iter()
             .enumerate()
-            .map(|(at, line)| Say {
-                place: place_of(&line.setting),
-                text: String::from_utf8_lossy(&line.text).into_owned(),
-                effect: match &line.hidden_by {
+            .map(|(at, line)| {
+                let effect = match &line.hidden_by {
                     Some(by) => Effect::Hidden {
-                        masked: self
-                            .root
-                            .read_link(by)
-                            .is_some_and(|it| it == Path::new("/dev/null")),
+                        masked: self.root.is_mask(by),
                         by: by.clone(),
                     },
                     None => effect(tunable, line, &lines[at + 1..], winner),
-                },
+                };
+                say(line, effect)
             })
             .collect();
         says.extend(files.problems().map(unread_file));
         // A stable sort: what is hidden comes after what hides it, and lines stay in their order.
         says.sort_by(|one, other| file_name(one).cmp(&file_name(other)));
         says
+    }
+}
+
+fn say(line: &Line, effect: Effect) -> Say {
+    Say {
+        place: place_of(&line.setting),
+        text: String::from_utf8_lossy(&line.text).into_owned(),
+        effect,
     }
 }
 

@@ -21,6 +21,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::root::Root;
 use crate::tunable::{TUNABLES, Tunable};
 use kernel_config::{KernelConfig, decides};
+pub use sysctl_d::VOLATILE_FOLDER;
 use sysctl_d::{Assignment, SysctlD};
 
 pub use suspect::Suspect;
@@ -117,6 +118,8 @@ pub struct Boot {
     sysctl_d: OnceCell<SysctlD>,
     cmdline: OnceCell<Result<CommandLine, Problem>>,
     kernel_config: OnceCell<Result<KernelConfig, Problem>>,
+    /// The boot that comes next, where /run has something that it will not find.
+    next: OnceCell<Option<Box<Boot>>>,
 }
 
 impl Boot {
@@ -128,8 +131,7 @@ impl Boot {
     /// The same as if these files and folders of sysctl.d, such as `run/sysctl.d`, were not there.
     pub fn without(root: &Root, mut ignored: Vec<PathBuf>) -> Self {
         if root.is_image() {
-            // A boot begins with an empty /run.
-            ignored.push("run/sysctl.d".into());
+            ignored.push(VOLATILE_FOLDER.into());
         }
         Self {
             root: root.clone(),
@@ -137,7 +139,17 @@ impl Boot {
             sysctl_d: OnceCell::new(),
             cmdline: OnceCell::new(),
             kernel_config: OnceCell::new(),
+            next: OnceCell::new(),
         }
+    }
+
+    /// What the next boot will find: the same, but for what is in /run now.
+    pub fn next(&self) -> &Self {
+        let next = self.next.get_or_init(|| {
+            let without = || Self::without(&self.root, vec![VOLATILE_FOLDER.into()]);
+            self.sysctl_d().is_volatile.then(|| Box::new(without()))
+        });
+        next.as_deref().unwrap_or(self)
     }
 
     /// The line of sysctl.d that systemd-sysctl will apply to this tunable, whether the kernel takes it or not.
@@ -183,7 +195,7 @@ impl Boot {
         Ok(KernelStart { value, word: None })
     }
 
-    /// What the tunable will be after the next boot; none where that hangs on a file that could not be read.
+    /// What a boot on these files makes of the tunable; none where that hangs on a file that could not be read.
     pub fn forecast(&self, tunable: &Tunable) -> Option<i64> {
         if self.doubt(tunable).is_some() {
             return None;
@@ -235,9 +247,9 @@ impl Boot {
         }
     }
 
-    /// Who may have changed this tunable since boot.
-    pub fn suspects(&self, tunable: &Tunable) -> Vec<Suspect> {
-        suspect::suspects(&self.root, tunable)
+    /// Who may have made this tunable the `actual` that it is since boot; without it, who may set it at all.
+    pub fn suspects(&self, tunable: &Tunable, actual: Option<i64>) -> Vec<Suspect> {
+        suspect::suspects(&self.root, tunable, actual)
     }
 
     /// A word of the kernel's command line that names this tunable without the prefix that would make it count.

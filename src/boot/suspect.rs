@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
-use super::{FILE_LIMIT, sysctl_d};
+use super::{FILE_LIMIT, sysctl_d, taken};
 use crate::root::Root;
 use crate::tunable::Tunable;
 
@@ -24,33 +24,38 @@ pub enum Suspect {
     },
 }
 
-/// Whether a line of a file sets the tunable of this name.
-type Names = fn(&[u8], &str) -> bool;
+/// What a line of a file sets the tunable of this name to.
+type Value = for<'a> fn(&'a [u8], &str) -> Option<&'a [u8]>;
 
 /// Files that a program of its own applies: who, which file, and how a line names tunables.
 ///
 /// Source: kdump-tools' /etc/default/kdump-tools (`KDUMP_SYSCTL`, words for `sysctl -w`), ufw's `IPT_SYSCTL`, and
 /// sysctl(8), whose `-p` and `--system` read /etc/sysctl.conf while systemd-sysctl does not.
-const FILES: [(&str, &str, Names); 3] = [
-    ("kdump-tools", "etc/default/kdump-tools", is_kdump_word),
-    ("ufw", "etc/ufw/sysctl.conf", sysctl_d::names),
-    ("sysctl -p", "etc/sysctl.conf", sysctl_d::names),
+const FILES: [(&str, &str, Value); 3] = [
+    ("kdump-tools", "etc/default/kdump-tools", kdump_value),
+    ("ufw", "etc/ufw/sysctl.conf", sysctl_d::value_of),
+    ("sysctl -p", "etc/sysctl.conf", sysctl_d::value_of),
 ];
 
-/// Who may have changed this tunable since boot, on the machine below `root`.
-pub(super) fn suspects(root: &Root, tunable: &Tunable) -> Vec<Suspect> {
+/// Who may have made this tunable the `actual` that it is since boot, on the machine below `root`; without it, who may set it
+/// at all.
+pub(super) fn suspects(root: &Root, tunable: &Tunable, actual: Option<i64>) -> Vec<Suspect> {
     let mut suspects = Vec::new();
     if !root.is_image() && root.lstat("run/tuned/tuned.pid").is_ok() {
         suspects.push(Suspect::Tuned);
     }
     let mut content = Vec::new();
-    for (program, path, names) in FILES {
+    for (program, path, value) in FILES {
         // What cannot be read names nobody.
         if root.read(path, FILE_LIMIT, &mut content).is_err() {
             continue;
         }
-        let mut lines = content.split(|&byte| byte == b'\n');
-        if let Some(at) = lines.position(|line| names(line, tunable.name)) {
+        let lines = content.split(|&byte| byte == b'\n').enumerate();
+        // The last one counts.
+        let set = lines.filter_map(|(at, line)| Some((at, value(line, tunable.name)?)));
+        if let Some((at, text)) = set.last()
+            && actual.is_none_or(|actual| taken(tunable, text) == Some(actual))
+        {
             suspects.push(Suspect::File {
                 program,
                 path: Path::new("/").join(path),
@@ -61,11 +66,12 @@ pub(super) fn suspects(root: &Root, tunable: &Tunable) -> Vec<Suspect> {
     suspects
 }
 
-fn is_kdump_word(line: &[u8], name: &str) -> bool {
-    line.trim_ascii_start()
-        .strip_prefix(b"KDUMP_SYSCTL=")
-        .and_then(|words| memmem::find(words, name.as_bytes()).map(|at| &words[at + name.len()..]))
-        .is_some_and(|rest| memchr(b'=', rest) == Some(0))
+fn kdump_value<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let words = line.trim_ascii_start().strip_prefix(b"KDUMP_SYSCTL=")?;
+    let at = memmem::find(words, name.as_bytes())?;
+    let value = words[at + name.len()..].strip_prefix(b"=")?;
+    let end = value.iter().position(|byte| b" \t\"'".contains(byte));
+    Some(&value[..end.unwrap_or(value.len())])
 }
 
 #[cfg(test)]
@@ -78,12 +84,12 @@ mod tests {
     #[test]
     fn names_who_would_set_the_tunable() {
         let root = std::env::temp_dir().join(format!("kubelet-tunables-s-{}", std::process::id()));
-        let suspects = |tunable| super::suspects(&Root::machine(&root), tunable);
+        let suspects = |tunable, actual| super::suspects(&Root::machine(&root), tunable, actual);
         for folder in ["run/tuned", "etc/default", "etc/ufw"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let kernel_panic_on_oops = &TUNABLES[3];
-        assert_eq!(suspects(kernel_panic_on_oops), []);
+        assert_eq!(suspects(kernel_panic_on_oops, None), []);
         for (path, content) in [
             (
                 "etc/default/kdump-tools",
@@ -92,7 +98,7 @@ mod tests {
             ("etc/ufw/sysctl.conf", "#kernel/panic_on_oops=1\n"),
             (
                 "etc/sysctl.conf",
-                "# x\n\n-kernel/panic_on_oops = 1\nkernel.panic=1",
+                "# x\n\n-kernel/panic_on_oops = 1\nkernel.panic=7\nkernel.panic = 0x1",
             ),
             ("run/tuned/tuned.pid", "1"),
         ] {
@@ -104,16 +110,24 @@ mod tests {
             line,
         };
         assert_eq!(
-            suspects(kernel_panic_on_oops),
+            suspects(kernel_panic_on_oops, Some(1)),
             [
                 Suspect::Tuned,
                 file("kdump-tools", "/etc/default/kdump-tools", 2),
                 file("sysctl -p", "/etc/sysctl.conf", 3),
             ]
         );
+        assert_eq!(suspects(kernel_panic_on_oops, Some(0)), [Suspect::Tuned]);
+        for actual in [None, Some(1)] {
+            assert_eq!(
+                suspects(&TUNABLES[2], actual),
+                [Suspect::Tuned, file("sysctl -p", "/etc/sysctl.conf", 5)]
+            );
+        }
         assert_eq!(
-            suspects(&TUNABLES[2]),
-            [Suspect::Tuned, file("sysctl -p", "/etc/sysctl.conf", 4)]
+            suspects(&TUNABLES[2], Some(7)),
+            [Suspect::Tuned],
+            "the last line counts"
         );
         fs::remove_dir_all(&root).unwrap();
     }

@@ -20,10 +20,12 @@ use crate::tunable::TUNABLES;
 /// The folders, the first of which wins over the others for a file of the same name.
 const FOLDERS: [&str; 4] = [
     "etc/sysctl.d",
-    "run/sysctl.d",
+    VOLATILE_FOLDER,
     "usr/local/lib/sysctl.d",
     "usr/lib/sysctl.d",
 ];
+/// The one that a boot begins without.
+pub const VOLATILE_FOLDER: &str = "run/sysctl.d";
 /// A fifth, on a machine whose /lib is not a link into /usr.
 const SPLIT_USR_FOLDER: &str = "lib/sysctl.d";
 /// A longer line makes systemd-sysctl give the file up (`LONG_LINE_MAX`).
@@ -57,6 +59,8 @@ pub struct Assignment {
 #[derive(Debug, Default)]
 pub struct SysctlD {
     options: Vec<Setting>,
+    /// Whether [`VOLATILE_FOLDER`] has a file.
+    pub(super) is_volatile: bool,
     /// So many patterns were tried.
     patterns: usize,
     /// Files and folders that could not be read, each with its place in the order.
@@ -129,12 +133,7 @@ impl SysctlD {
             }
             let path = Path::new(folder).join(&file_name);
             // The boot mounts a /dev of its own, whatever the image has in its place.
-            if root.is_image()
-                && kind.is_symlink()
-                && root
-                    .read_link(&path)
-                    .is_some_and(|it| it == Path::new("/dev/null"))
-            {
+            if root.is_image() && kind.is_symlink() && root.is_mask(&path) {
                 continue;
             }
             let content = if kind.is_file() || kind.is_symlink() {
@@ -230,6 +229,7 @@ impl SysctlD {
             .is_ok_and(|lib| FileType::from_raw_mode(lib.st_mode).is_dir());
         for folder in FOLDERS.into_iter().chain(split.then_some(SPLIT_USR_FOLDER)) {
             if let Err(error) = self.list_folder(root, folder, ignored, &mut files) {
+                self.is_volatile |= folder == VOLATILE_FOLDER;
                 self.add_problem(OsString::new(), Path::new(folder), error.into());
             }
         }
@@ -268,6 +268,7 @@ impl SysctlD {
             {
                 continue;
             }
+            self.is_volatile |= folder == VOLATILE_FOLDER;
             if let Some((winner, _)) = files.get(name) {
                 if self.lines.is_some() {
                     let of = |folder: &str| Path::new(folder).join(name);
@@ -437,11 +438,10 @@ fn parse(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     might_concern(name).then_some((name, value))
 }
 
-/// Whether a line assigns the tunable of this dotted name.
-pub(super) fn names(line: &[u8], name: &str) -> bool {
-    parse(line).is_some_and(|(key, value)| {
-        value.is_some() && normalise(key) == name.replace('.', "/").as_bytes()
-    })
+/// What a line assigns to the tunable of this dotted name.
+pub(super) fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (key, value) = parse(line)?;
+    value.filter(|_| normalise(key) == name.replace('.', "/").as_bytes())
 }
 
 /// Tells most names of other tunables apart by their first and last letters, without making anything of them.

@@ -10,13 +10,13 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::file;
-use crate::root::Root;
+use crate::root::{Root, clean};
 use arguments::Arguments;
 use config::{DropIns, Refusal, Settings};
 
@@ -232,17 +232,9 @@ impl Files<'_> {
         })
     }
 
-    /// The absolute path, in which `..` takes back what stands before it, be that a link or not.
+    /// The absolute path, cleaned as text before it is opened.
     fn clean(&self, path: &Path) -> PathBuf {
-        let mut clean = PathBuf::from("/");
-        for component in self.working_directory.join(path).components() {
-            match component {
-                Component::ParentDir => drop(clean.pop()),
-                Component::Normal(name) => clean.push(name),
-                _ => {}
-            }
-        }
-        clean
+        clean(&self.working_directory.join(path))
     }
 
     fn content(&mut self, path: &Path) -> io::Result<Vec<u8>> {

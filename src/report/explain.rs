@@ -43,7 +43,7 @@ fn page(
         let column = NO_MARK.len() + 25;
         fold(&mut text, remark, &" ".repeat(column), width - column);
     };
-    let by_whom = |value: i64| {
+    let by_whom = |boot: &Boot, value: i64| {
         let is_right = value == tunable.expected;
         let verdict = if is_right { "right" } else { "wrong" };
         match source(&boot.origin(tunable, value)) {
@@ -55,12 +55,15 @@ fn page(
     row("kubelet needs", &needed, tunable.reason);
     match now {
         None => {}
-        Some(Ok(now)) => row("now", &now.to_string(), &by_whom(*now)),
+        Some(Ok(now)) => row("now", &now.to_string(), &by_whom(boot, *now)),
         Some(Err(error)) => row("now", "?", &sysctl_error(error)),
     }
     let which = if image.is_some() { "first" } else { "next" };
-    match boot.forecast(tunable) {
-        Some(next) => row(&format!("{which} boot"), &next.to_string(), &by_whom(next)),
+    match boot.next().forecast(tunable) {
+        Some(value) => {
+            let remark = by_whom(boot.next(), value);
+            row(&format!("{which} boot"), &value.to_string(), &remark);
+        }
         None => row(
             &format!("{which} boot"),
             "?",
@@ -69,7 +72,7 @@ fn page(
     }
     text += "\nWhat sets it at boot, in this order; > is what counts:\n\n";
     text += &says(&boot.explain(tunable), width);
-    let suspects = boot.suspects(tunable);
+    let suspects = boot.suspects(tunable, None);
     if !suspects.is_empty() {
         text += "\nWhat may set it later:\n\n";
         for suspect in &suspects {
@@ -152,6 +155,7 @@ fn effect(effect: &Effect, place: &Place) -> String {
         Effect::Excludes => "no pattern sets it".to_string(),
         Effect::Excluded(by) => format!("excluded by {}", short(by, place)),
         Effect::Nothing => "no effect, as a pattern excludes nothing".to_string(),
+        Effect::Volatile => "gone at the next boot, which empties /run".to_string(),
         Effect::Unread(why) => format!("could not be read: {}", plain(why)),
     }
 }

@@ -9,6 +9,7 @@ use crate::boot::{Origin, Suspect, WhyUnheeded};
 use crate::exit::Exit;
 use crate::kubelet::{Ground, Protection};
 use crate::look::{self, Look, Mode, NextBoot, Note, Outcome, Sight, Told};
+use crate::persist::Persisted;
 
 /// Counts up when a member goes or gets another meaning, not when one is added.
 const VERSION: u32 = 1;
@@ -240,8 +241,8 @@ fn note(note: &Note) -> NoteOf {
             Note::VariableMisspelt(_) => "variable-misspelt",
             Note::OptionInUnit(_) => "option-in-unit",
             Note::NotInUnit(_) => "not-in-unit",
-            Note::Persisted(Some(_)) => "persisted",
-            Note::Persisted(None) => "nothing-to-persist",
+            Note::Persisted(Persisted { file: Some(_), .. }) => "persisted",
+            Note::Persisted(Persisted { file: None, .. }) => "nothing-to-persist",
             Note::NotPersisted(_) => "not-persisted",
         },
         message: words::note(note),

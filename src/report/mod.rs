@@ -16,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use log::Level;
 
 use crate::exit::Exit;
 use crate::look::Look;
@@ -90,11 +91,21 @@ pub fn refuse(refusal: &Refusal) -> Exit {
 /// The entries of the journal are about `unit`.
 pub fn say(look: &Look, audience: Audience, format: Format, unit: Option<String>) {
     match audience {
-        Audience::Person => Stream::Stdout.print(&match format {
-            Format::Text => terminal::render(look),
-            Format::Json => json::render(look),
-            Format::Prometheus => prometheus::render(look),
-        }),
+        Audience::Person => {
+            if format == Format::Prometheus {
+                // The metrics have no room for it.
+                for note in entry::notes(look) {
+                    if note.level == Level::Error {
+                        Stream::Stderr.print(&format!("error: {}\n", note.message));
+                    }
+                }
+            }
+            Stream::Stdout.print(&match format {
+                Format::Text => terminal::render(look),
+                Format::Json => json::render(look),
+                Format::Prometheus => prometheus::render(look),
+            });
+        }
         Audience::Service { journal } => {
             let entries = entry::all(look, audience);
             if !entries.is_empty() {

@@ -90,7 +90,8 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
             command: command("--modify"),
         });
     }
-    if is_wrong_later {
+    // What was just done in vain is no remedy.
+    if is_wrong_later && !look.is_not_lasting() {
         remedies.push(Remedy {
             purpose: "To fix it permanently",
             command: command("--modify --persist"),

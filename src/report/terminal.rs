@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::stream::Stream;
 use super::{Audience, entry, image, remedy, words};
-use crate::look::{Look, NextBoot, Outcome, Sight};
+use crate::look::{Look, Mode, NextBoot, Outcome, Sight};
 
 /// Columns of a table and of text where no terminal says that it has more.
 pub(super) const WIDTH: usize = 80;
@@ -19,7 +19,8 @@ pub(super) fn render(look: &Look) -> String {
     let mut text = table(look, Stream::Stdout.shows_color());
     text.push('\n');
     let mut entries = entry::notes(look);
-    if !look.is_beside_the_point() {
+    // What a person had changed is told in any case.
+    if !look.is_beside_the_point() || look.mode == Mode::Modify {
         entries.extend(entry::findings(look));
     }
     for entry in &entries {

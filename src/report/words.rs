@@ -11,7 +11,7 @@ use crate::check::Finding;
 use crate::exit::Exit;
 use crate::kubelet::{Ground, Protection};
 use crate::look::{Look, Mode, NextBoot, NotKnown, Note, Outcome, Sight, Stance, Told};
-use crate::persist::{self, PersistError};
+use crate::persist::{self, PersistError, Persisted};
 use crate::sysctl::{Operation, SysctlError};
 use crate::unit::Trouble;
 
@@ -63,6 +63,9 @@ pub(super) fn finding(sight: &Sight, will_be: bool) -> Option<String> {
         Outcome::WillBeCorrected => format!(
             "{name} is {now}, and the check will set it to {needed} before kubelet starts ({})",
             origin()
+        ),
+        Outcome::Overwritten if sight.finding.now.is_err() => format!(
+            "what {name} will be is not known ({error}), and kubelet will set it to {needed} because protectKernelDefaults is off"
         ),
         Outcome::Overwritten => format!(
             "{name} {is} {now}, and kubelet will set it to {needed} because protectKernelDefaults is off ({})",
@@ -489,7 +492,7 @@ pub(super) fn not_known(why: &NotKnown) -> String {
     match why {
         NotKnown::Systemd(trouble) => self::trouble(trouble),
         NotKnown::NoKubelet(program) => format!(
-            "the unit starts {}, which is not recognised as kubelet",
+            "the command {} is not recognised as kubelet",
             plain_path(program)
         ),
         NotKnown::Script(program) => format!(
@@ -565,9 +568,19 @@ pub(super) fn note(note: &Note) -> String {
             format!("The check in the unit has the option {option} (KUBELET_TUNABLES_ARGS)")
         }
         Note::NotInUnit(unit) => format!("The check does not run in {}", plain(unit)),
-        Note::Persisted(Some(path)) => format!("{} is written", plain_path(path)),
-        Note::Persisted(None) => {
-            "No file is written: the next boot sets all values right without one".to_string()
+        Note::Persisted(Persisted { file, removed }) => {
+            let mut text = match file {
+                Some(file) => format!("{} is written", plain_path(file)),
+                None => "No file is written: the next boot is right already".to_string(),
+            };
+            for old in removed {
+                let _ = write!(
+                    text,
+                    ", and {}, which it replaces, is removed",
+                    plain_path(old)
+                );
+            }
+            text
         }
         Note::NotPersisted(error) => {
             format!("The values are not permanent: {}", persist_error(error))

@@ -145,7 +145,7 @@ impl Namespace {
         );
         namespace.add_script(
             "reboot",
-            "cd /proc/sys; for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops; do echo 0 >$name; done
+            "rm -rf /run/sysctl.d; cd /proc/sys; for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops; do echo 0 >$name; done
              echo 1000000 >kernel/keys/root_maxkeys; echo 25000000 >kernel/keys/root_maxbytes; systemctl",
         );
         for entry in ["", "bin", "lib", "lib64", "root"] {
