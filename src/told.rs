@@ -3,8 +3,10 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+use rustix::fs::FileType;
 
 use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
@@ -67,16 +69,16 @@ pub fn ask(files: &Root, source: Source) -> Result<Asked, Trouble> {
     match source {
         Source::Nowhere => Ok(Asked::nothing(Told::Nothing)),
         Source::Words(words) => Ok(Asked::nothing(by_words(files, words))),
-        Source::OwnUnit(unit) => Ok(told_by_own_unit(root, unit)),
+        Source::OwnUnit(unit) => Ok(told_by_own_unit(files, unit)),
         Source::Unit(unit) => match unit::load(root, unit) {
             Err(trouble @ Trouble::NotFound) => Err(trouble),
-            loaded => Ok(told_by_unit(root, unit, loaded)),
+            loaded => Ok(told_by_unit(files, unit, loaded)),
         },
         Source::UsualUnit => {
             let unit = OsStr::new("kubelet.service");
             match unit::load(root, unit) {
                 Err(Trouble::NotFound | Trouble::NoSystemd) => Ok(Asked::nothing(Told::Nothing)),
-                loaded => Ok(told_by_unit(root, unit, loaded)),
+                loaded => Ok(told_by_unit(files, unit, loaded)),
             }
         }
     }
@@ -90,14 +92,23 @@ pub fn by_words(root: &Root, words: &[OsString]) -> Told {
     } else {
         own_directory()
     };
-    Told::Kubelet(kubelet::read(root, &directory, &words))
+    told_by_command(root, &words, &directory).unwrap_or_else(|| {
+        let program = words.first().map(PathBuf::from).unwrap_or_default();
+        let name = program.file_name().unwrap_or_default().as_encoded_bytes();
+        // It may be called kubelet-1.36; a shell, a container or an option is none.
+        if memmem::find(name, b"kubelet").is_some() && !name.contains(&b' ') {
+            Told::Kubelet(kubelet::read(root, &directory, &words))
+        } else {
+            Told::NotKnown(NotKnown::NoKubelet(program))
+        }
+    })
 }
 
-fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
-    match unit::exec_start(root, unit) {
+fn told_by_own_unit(files: &Root, unit: &OsStr) -> Asked {
+    match unit::exec_start(files.path(), unit) {
         Ok(start) => Asked {
             unit: Some(unit.to_string_lossy().into_owned()),
-            ..told_by_start(root, &start, &own_directory(), |name| {
+            ..told_by_start(files, &start, &own_directory(), |name| {
                 env::var_os(name).or_else(|| start.hidden.get(name).cloned())
             })
         },
@@ -105,7 +116,7 @@ fn told_by_own_unit(root: &Path, unit: &OsStr) -> Asked {
     }
 }
 
-fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Asked {
+fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> Asked {
     let unit = match loaded {
         Ok(unit) => unit,
         Err(trouble) => {
@@ -120,14 +131,14 @@ fn told_by_unit(root: &Path, name: &OsStr, loaded: Result<Unit, Trouble>) -> Ask
         }
     };
     let variable = |name: &OsStr| unit.environment.get(name).cloned();
-    let mut asked = told_by_start(root, &unit.start, &unit.working_directory, variable);
+    let mut asked = told_by_start(files, &unit.start, &unit.working_directory, variable);
     if unit.has_own_root {
         asked.told = Told::NotKnown(NotKnown::OwnRoot(unit.name.clone()));
     }
     match unit.options() {
         None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
         Some(options) => {
-            let (mode, note) = options_in_unit(root, options);
+            let (mode, note) = options_in_unit(files.path(), options);
             asked.mode_in_unit = mode;
             asked.notes.extend(note);
         }
@@ -156,7 +167,7 @@ fn options_in_unit(root: &Path, options: Vec<OsString>) -> (Option<Mode>, Option
 
 /// Of several commands that a unit starts one after the other, the first that is a kubelet counts.
 fn told_by_start(
-    root: &Path,
+    files: &Root,
     start: &Start,
     directory: &Path,
     variable: impl Fn(&OsStr) -> Option<OsString>,
@@ -164,7 +175,7 @@ fn told_by_start(
     let told = start
         .commands
         .iter()
-        .find_map(|command| told_by_command(root, &command.words(&variable), directory));
+        .find_map(|command| told_by_command(files, &command.words(&variable), directory));
     let told = told.unwrap_or_else(|| {
         Told::NotKnown(match start.commands.first() {
             Some(command) => NotKnown::NoKubelet(PathBuf::from(&command.program)),
@@ -178,15 +189,14 @@ fn told_by_start(
 }
 
 /// What a command tells kubelet; none where no kubelet is recognised in it.
-fn told_by_command(root: &Path, words: &[OsString], directory: &Path) -> Option<Told> {
-    let below = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option<Told> {
     let is_executable = |path: &Path| {
-        fs::metadata(below(path))
-            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        let mode = files.stat(path).map(|stat| stat.st_mode);
+        mode.is_ok_and(|mode| FileType::from_raw_mode(mode).is_file() && mode & 0o111 != 0)
     };
     let kubelet = words::kubelet(words, is_executable)?;
     let program = Path::new(&kubelet[0]);
-    if is_script(&below(program)) {
+    if program.is_absolute() && is_script(files, program) {
         return Some(Told::NotKnown(NotKnown::Script(program.to_path_buf())));
     }
     let is_wrapped = kubelet.len() < words.len()
@@ -198,17 +208,14 @@ fn told_by_command(root: &Path, words: &[OsString], directory: &Path) -> Option<
             return Some(Told::NotKnown(NotKnown::WrappedRelativePath));
         }
     }
-    Some(Told::Kubelet(kubelet::read(
-        &Root::machine(root),
-        directory,
-        kubelet,
-    )))
+    Some(Told::Kubelet(kubelet::read(files, directory, kubelet)))
 }
 
 /// Whether the kernel would hand this program to an interpreter.
-fn is_script(program: &Path) -> bool {
+fn is_script(files: &Root, program: &Path) -> bool {
     let mut beginning = [0; 2];
-    file::open(program)
+    files
+        .open(program)
         .and_then(|mut file| file::read_some(&mut file, &mut beginning))
         .is_ok_and(|_| beginning == *b"#!")
 }
