@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::boot::{Basis, Boot, Origin, Problem, Suspect};
+use crate::boot::{Basis, Boot, Origin, Problem, Suspect, WhyUnheeded};
 use crate::check::{Finding, Findings};
 use crate::file;
 use crate::kubelet::{Kubelet, Protection};
@@ -446,16 +446,14 @@ impl Judge<'_> {
         };
         let outcome = self.outcome(&finding, &next);
         let origin = finding.wrong().map(|wrong| boot.origin(tunable, wrong));
-        let is_by_unknown_hand = matches!(
-            origin,
-            Some(
-                Origin::SinceBoot { .. }
-                    | Origin::Kernel {
-                        unheeded: Some(_),
-                        ..
-                    }
-            )
-        );
+        let is_by_unknown_hand = match &origin {
+            Some(Origin::SinceBoot { .. }) => true,
+            Some(Origin::Kernel {
+                unheeded: Some(unheeded),
+                ..
+            }) => unheeded.why != WhyUnheeded::NotRead,
+            _ => false,
+        };
         let is_wrong_some_time = origin.is_some() || matches!(next, NextBoot::Wrong { .. });
         Sight {
             suspects: if is_by_unknown_hand {

@@ -90,6 +90,8 @@ pub enum WhyUnheeded {
     FileIsOlder,
     /// When its file was written does not tell.
     Unclear,
+    /// Its file is /etc/sysctl.conf, which systemd-sysctl does not read.
+    NotRead,
 }
 
 /// What an image tells of the kernel that it will boot. What is not there is assumed to be mainline's, or empty.
@@ -118,6 +120,7 @@ pub struct Boot {
     sysctl_d: OnceCell<SysctlD>,
     cmdline: OnceCell<Result<CommandLine, Problem>>,
     kernel_config: OnceCell<Result<KernelConfig, Problem>>,
+    sysctl_conf: OnceCell<SysctlD>,
     /// The boot that comes next, where /run has something that it will not find.
     next: OnceCell<Option<Box<Boot>>>,
 }
@@ -139,6 +142,7 @@ impl Boot {
             sysctl_d: OnceCell::new(),
             cmdline: OnceCell::new(),
             kernel_config: OnceCell::new(),
+            sysctl_conf: OnceCell::new(),
             next: OnceCell::new(),
         }
     }
@@ -220,16 +224,37 @@ impl Boot {
         match self.kernel_start(tunable) {
             Ok(start) if start.value == actual => Origin::Kernel {
                 word: start.word,
-                unheeded: assignment.map(|line| Unheeded {
-                    line,
-                    why: self.why_unheeded(tunable, line),
-                }),
+                unheeded: match assignment {
+                    Some(line) => Some(Unheeded {
+                        line,
+                        why: self.why_unheeded(tunable, line),
+                    }),
+                    None => self.in_sysctl_conf(tunable, actual),
+                },
             },
             start => Origin::SinceBoot {
                 unheeded: assignment,
                 start: start.ok(),
             },
         }
+    }
+
+    /// A line of the file that sysctl(8) reads and systemd-sysctl does not, if it asks for another value.
+    fn in_sysctl_conf(&self, tunable: &Tunable, actual: i64) -> Option<Unheeded<'_>> {
+        let file = self.sysctl_conf.get_or_init(|| {
+            let mut file = SysctlD::default();
+            let mut content = Vec::new();
+            let path = Path::new("etc/sysctl.conf");
+            if self.root.read(path, FILE_LIMIT, &mut content).is_ok() {
+                file.add_file(path, &content);
+            }
+            file
+        });
+        let line = file.assignment(row(tunable))?;
+        (taken(tunable, &line.text) != Some(actual)).then_some(Unheeded {
+            line,
+            why: WhyUnheeded::NotRead,
+        })
     }
 
     fn why_unheeded(&self, tunable: &Tunable, line: &Assignment) -> WhyUnheeded {

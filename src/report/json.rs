@@ -329,6 +329,7 @@ impl UnheededLine {
                 WhyUnheeded::FileIsNewer => "written-since-boot",
                 WhyUnheeded::FileIsOlder => "changed-back-or-not-applied",
                 WhyUnheeded::Unclear => "not-known",
+                WhyUnheeded::NotRead => "not-read-by-systemd",
             }),
         }
     }

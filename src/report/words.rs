@@ -161,6 +161,7 @@ fn unheeded_why(why: WhyUnheeded) -> &'static str {
         WhyUnheeded::FileIsNewer => ", in a file written since boot and not applied",
         WhyUnheeded::FileIsOlder => ": changed back since boot, or not applied at boot",
         WhyUnheeded::Unclear => ": not applied, or changed back since",
+        WhyUnheeded::NotRead => ", which systemd does not read",
     }
 }
 
