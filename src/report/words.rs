@@ -334,7 +334,7 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
         let what = what_is_amiss(look);
         let is_decided = look.count(Outcome::Undecided) < look.amiss();
         match (person, Exit::of(look), look.mode) {
-            (_, Exit::Success, _) if !is_decided => {
+            (_, Exit::Success, _) if !is_decided || told.stance() == Stance::NotKnown => {
                 let beginning = if person {
                     "kubelet may fail"
                 } else {
