@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
 use rustix::fs::FileType;
 
 use crate::cli::{Cli, OPTIONS};
@@ -96,10 +95,12 @@ pub fn by_words(root: &Root, words: &[OsString]) -> Told {
         let program = words.first().map(PathBuf::from).unwrap_or_default();
         let name = program.file_name().unwrap_or_default().as_encoded_bytes();
         // It may be called kubelet-1.36; a shell, a container or an option is none.
-        if memmem::find(name, b"kubelet").is_some() && !name.contains(&b' ') {
-            Told::Kubelet(kubelet::read(root, &directory, &words))
-        } else {
+        if !name.starts_with(b"kubelet") || name.contains(&b' ') {
             Told::NotKnown(NotKnown::NoKubelet(program))
+        } else if is_script(root, &program) {
+            Told::NotKnown(NotKnown::Script(program))
+        } else {
+            Told::Kubelet(kubelet::read(root, &directory, &words))
         }
     })
 }
@@ -196,7 +197,7 @@ fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option
     };
     let kubelet = words::kubelet(words, is_executable)?;
     let program = Path::new(&kubelet[0]);
-    if program.is_absolute() && is_script(files, program) {
+    if is_script(files, program) {
         return Some(Told::NotKnown(NotKnown::Script(program.to_path_buf())));
     }
     let is_wrapped = kubelet.len() < words.len()
@@ -214,10 +215,12 @@ fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option
 /// Whether the kernel would hand this program to an interpreter.
 fn is_script(files: &Root, program: &Path) -> bool {
     let mut beginning = [0; 2];
-    files
-        .open(program)
-        .and_then(|mut file| file::read_some(&mut file, &mut beginning))
-        .is_ok_and(|_| beginning == *b"#!")
+    // Where a name without a path is looked for, is not known.
+    program.is_absolute()
+        && files
+            .open(program)
+            .and_then(|mut file| file::read_some(&mut file, &mut beginning))
+            .is_ok_and(|_| beginning == *b"#!")
 }
 
 /// The working directory of this process; systemd's default where it is gone.
