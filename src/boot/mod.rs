@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::system::sysinfo;
 
 use crate::root::Root;
 use crate::tunable::{TUNABLES, Tunable};
@@ -201,13 +201,16 @@ impl Boot {
 
     /// What a boot on these files makes of the tunable; none where that hangs on a file that could not be read.
     pub fn forecast(&self, tunable: &Tunable) -> Option<i64> {
-        if self.doubt(tunable).is_some() {
+        if self.sysctl_d().doubt(row(tunable)).is_some() {
             return None;
         }
-        let assigned = self
-            .assignment(tunable)
-            .and_then(|assignment| taken(tunable, &assignment.text));
-        assigned.or_else(|| self.kernel_start(tunable).ok().map(|start| start.value))
+        self.assigned(tunable)
+            .or_else(|| self.kernel_start(tunable).ok().map(|start| start.value))
+    }
+
+    /// What a line of sysctl.d makes of the tunable.
+    fn assigned(&self, tunable: &Tunable) -> Option<i64> {
+        taken(tunable, &self.assignment(tunable)?.text)
     }
 
     /// Who made the tunable the `actual` that it is now.
@@ -285,15 +288,10 @@ impl Boot {
 
     /// The first file that could not be read and might say otherwise.
     pub fn doubt(&self, tunable: &Tunable) -> Option<&Problem> {
-        self.sysctl_d().doubt(row(tunable)).or_else(|| {
-            let assigned = self
-                .assignment(tunable)
-                .is_some_and(|it| taken(tunable, &it.text).is_some());
-            if assigned {
-                None
-            } else {
-                self.kernel_start(tunable).err()
-            }
+        let doubt = self.sysctl_d().doubt(row(tunable));
+        doubt.or_else(|| match self.assigned(tunable) {
+            Some(_) => None,
+            None => self.kernel_start(tunable).err(),
         })
     }
 
@@ -376,8 +374,8 @@ fn without_comments(text: &[u8]) -> Vec<u8> {
 /// When the machine was booted, since the epoch.
 fn booted_at() -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let up = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
-    now.checked_sub(up)
+    let up = u64::try_from(sysinfo().uptime).ok()?;
+    now.checked_sub(Duration::from_secs(up))
 }
 
 /// What a file's stamps, content and inode, tell of a line in it. A package or `cp -p` brings an old content at a late
