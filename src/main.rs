@@ -100,10 +100,11 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     let mut boot = Boot::new(&files);
     // A unit that a person names is asked in any case, for it may not be there.
     let asks = (is_person && cli.unit().is_some()) || is_in_doubt(&findings, &boot);
-    let is_something_to_say = asks || !notes.is_empty();
-    let own_unit = (!is_person && is_something_to_say)
-        .then(|| unit::own(root))
-        .flatten();
+    if !is_person && !asks && notes.is_empty() {
+        // Nothing is logged when all is right.
+        return Exit::Success;
+    }
+    let own_unit = if is_person { None } else { unit::own(root) };
     let asked = if asks {
         match ask(&files, source(cli, is_person, own_unit.as_deref())) {
             Ok(asked) => asked,

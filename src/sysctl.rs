@@ -1,13 +1,16 @@
 //! Reads and writes one integer under /proc/sys. Knows nothing of kubelet's options, journals or exits.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use crate::file;
+use crate::tunable::slashed;
 
 /// Bytes read of one file at the most: an integer of 64 bits has 20, the rest is room for spaces and leading zeros.
 const LIMIT: usize = 256;
@@ -22,7 +25,7 @@ impl ProcSys {
     /// The /proc/sys below `root`, which is `/` but in tests.
     pub fn new(root: &Path) -> Self {
         Self {
-            base: root.join("proc/sys"),
+            base: root.join("proc/sys/"),
         }
     }
 
@@ -93,7 +96,8 @@ impl ProcSys {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.base.join(name.replace('.', "/"))
+        let base = self.base.as_os_str().as_bytes().iter().copied();
+        OsString::from_vec(base.chain(slashed(name)).collect()).into()
     }
 }
 

@@ -23,6 +23,12 @@ pub fn named(name: &str) -> Option<&'static Tunable> {
         .find(|tunable| tunable.name == name.replace('/', "."))
 }
 
+/// A dotted name as the path of a file below /proc/sys.
+pub fn slashed(name: &str) -> impl Iterator<Item = u8> {
+    let dot_to_slash = |byte| if byte == b'.' { b'/' } else { byte };
+    name.bytes().map(dot_to_slash)
+}
+
 /// Kubelet's six, in the order in which everything of ours names them.
 pub const TUNABLES: [Tunable; 6] = [
     // VMOvercommitMemoryAlways; default: mm/util.c, sysctl_overcommit_memory = OVERCOMMIT_GUESS

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::{FILE_LIMIT, Problem, glob, taken};
 use crate::root::Root;
-use crate::tunable::TUNABLES;
+use crate::tunable::{TUNABLES, slashed};
 
 /// The folders, the first of which wins over the others for a file of the same name.
 const FOLDERS: [&str; 4] = [
@@ -405,14 +405,11 @@ fn file_name(path: &Path) -> &OsStr {
 /// The rows of the table that a key names: one at the most, or as a pattern several.
 fn rows_of(key: &[u8], explicit: bool) -> [bool; TUNABLES.len()] {
     TUNABLES.map(|tunable| {
-        let slashed = tunable
-            .name
-            .bytes()
-            .map(|byte| if byte == b'.' { b'/' } else { byte });
+        let path = slashed(tunable.name);
         if explicit {
-            slashed.eq(key.iter().copied())
+            path.eq(key.iter().copied())
         } else {
-            glob::matches(key, &slashed.collect::<Vec<_>>())
+            glob::matches(key, &path.collect::<Vec<_>>())
         }
     })
 }
@@ -441,7 +438,7 @@ fn parse(line: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 /// What a line assigns to the tunable of this dotted name.
 pub(super) fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (key, value) = parse(line)?;
-    value.filter(|_| normalise(key) == name.replace('.', "/").as_bytes())
+    value.filter(|_| slashed(name).eq(normalise(key)))
 }
 
 /// Tells most names of other tunables apart by their first and last letters, without making anything of them.
