@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::look::Mode;
@@ -101,7 +101,11 @@ impl Cli {
     ///
     /// Clap's, which is its help and version too.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(words)?;
+        let cli = Self::try_parse_from(words).map_err(|mut answer| {
+            // Clap proposes to put what it does not know behind `--`; here that would make it kubelet's command line.
+            answer.remove(ContextKind::Suggested);
+            answer
+        })?;
         if cli.root.is_some() && cli.modify && !cli.persist {
             // No kernel runs there whose values could be changed.
             let what = "with '--root', '--modify' needs '--persist'";
@@ -152,6 +156,17 @@ impl Cli {
     /// Whether the values are to be made permanent.
     pub fn persist(&self) -> bool {
         self.persist
+    }
+
+    /// An option that is for a shell: in kubelet's own unit it is ignored, and so are all others with it.
+    pub fn option_for_a_shell(&self) -> Option<&'static str> {
+        if self.persist {
+            Some("--persist")
+        } else if self.format() != Format::Text {
+            Some("--format")
+        } else {
+            None
+        }
     }
 
     /// The form of what is printed.

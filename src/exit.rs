@@ -62,12 +62,18 @@ impl Exit {
         }
     }
 
-    /// What follows from a look: non-zero exactly when kubelet is known to die of a tunable, but for what was asked for.
+    /// The exit code of a look: non-zero if kubelet is known to fail because of a tunable, or if `--strict` or `--persist`
+    /// ask for more.
     pub fn of(look: &Look) -> Self {
-        if look.is_not_lasting() {
+        if look.failed_to_persist() {
             return Self::NoPermission;
         }
-        if look.is_beside_the_point() {
+        Self::of_tunables(look)
+    }
+
+    /// The same, whether the values could be made permanent or not.
+    pub(crate) fn of_tunables(look: &Look) -> Self {
+        if look.is_not_checked() {
             return Self::Success;
         }
         look.sights

@@ -9,13 +9,13 @@
 //!   `--persist` only.
 //! - It says what set a wrong value and what the next boot will set, from the files that systemd reads at boot. This never
 //!   changes the exit code.
-//! - Whatever does not answer, it ends within two seconds. What the journal does not take goes to standard error; where
+//! - In kubelet's unit, waiting for systemd, the journal and standard error ends within two seconds. What the journal does not take goes to standard error; where
 //!   nobody reads, the exit code still tells.
 //!
-//! The modules depend on each other in one direction: the program on [`cli`], [`told`], [`check`], [`boot`], [`look`],
-//! [`report`] and [`exit`]; [`told`] on [`unit`] and [`kubelet`]; [`report`] and [`exit`] on [`look`]; all on [`tunable`] and
-//! [`sysctl`], which know nothing of the others. Reading files and waiting within limits stand below them all. Logic
-//! returns values; only [`report`] makes words of them.
+//! The program depends on all others: on [`cli`], on [`told`], which is made of [`unit`] and [`kubelet`], on [`check`] and
+//! [`boot`], of which [`look`] puts one look together, and on [`report`] and [`exit`], which are made of that look. [`tunable`]
+//! and [`sysctl`] know nothing of the others. Reading files and waiting within limits stand below them all. Logic returns
+//! values; only [`report`] makes words of them.
 
 mod background;
 pub mod boot;
@@ -23,6 +23,7 @@ pub mod check;
 pub mod cli;
 pub mod exit;
 mod file;
+pub mod glob;
 pub mod kubelet;
 pub mod look;
 pub mod persist;

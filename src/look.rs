@@ -33,7 +33,7 @@ pub enum Mode {
 /// What is known of the kubelet that is about to be started.
 #[derive(Debug)]
 pub enum Told {
-    /// It was not asked, since no answer hangs on it: all is right, and stays so after the next boot.
+    /// Not looked for: all six are right, now and after the next boot.
     NotAsked,
     /// There is no unit and no command line to judge by.
     Nothing,
@@ -68,13 +68,13 @@ pub enum NotKnown {
 /// What kubelet does about a wrong tunable, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stance {
-    /// It dies of it.
+    /// It fails because of it.
     Dies,
-    /// It sets it right.
+    /// It sets the value itself.
     Overwrites,
-    /// It fails before it looks.
+    /// It fails before it looks at it.
     FailsFirst,
-    /// Nobody knows.
+    /// Not known.
     NotKnown,
 }
 
@@ -207,23 +207,23 @@ pub struct Look<'a> {
     /// What its user should know of the check itself.
     pub notes: Vec<Note>,
     /// The image that was looked at in the place of a machine: what is now is then what its first boot will set.
-    pub image: Option<Image>,
+    pub image: Option<Image<'a>>,
     /// The six, in the order of the table.
     pub sights: [Sight<'a>; TUNABLES.len()],
 }
 
 /// A file system tree that is not booted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+#[derive(Debug)]
+pub struct Image<'a> {
     /// Where it is.
     pub path: PathBuf,
     /// What it tells of the kernel that it will boot.
-    pub basis: Basis,
+    pub basis: Basis<'a>,
 }
 
-impl Image {
+impl<'a> Image<'a> {
     /// The image of this root, of which the boot was read.
-    pub fn new(root: &Root, boot: &Boot) -> Self {
+    pub fn new(root: &Root, boot: &'a Boot) -> Self {
         Self {
             path: root.path().to_path_buf(),
             basis: boot.basis(),
@@ -235,11 +235,7 @@ impl Image {
 pub fn predict(boot: &Boot) -> Findings {
     TUNABLES.each_ref().map(|tunable| Finding {
         tunable,
-        now: match (boot.forecast(tunable), boot.doubt(tunable)) {
-            (Some(value), _) => Ok(value),
-            (None, Some(problem)) => Err(unread(problem)),
-            (None, None) => Ok(tunable.default),
-        },
+        now: boot.forecast(tunable).map_err(unread),
         was: None,
         refused: None,
     })
@@ -256,11 +252,11 @@ fn unread(Problem { path, error }: &Problem) -> SysctlError {
     }
 }
 
-/// Whether something hangs on what kubelet was told: a tunable is wrong now, or may be after the next boot.
+/// Whether it matters what kubelet was told: a tunable is wrong now, or may be after the next boot.
 pub fn is_in_doubt(findings: &Findings, boot: &Boot) -> bool {
     findings.iter().any(|finding| {
-        !finding.is_right()
-            || boot.next().forecast(finding.tunable) != Some(finding.tunable.expected)
+        let next = boot.next().forecast(finding.tunable);
+        !finding.is_right() || !matches!(next, Ok(next) if next == finding.tunable.expected)
     })
 }
 
@@ -339,7 +335,7 @@ impl<'a> Look<'a> {
     }
 
     /// Whether the values were to be made permanent, and are not.
-    pub fn is_not_lasting(&self) -> bool {
+    pub fn failed_to_persist(&self) -> bool {
         let mut notes = self.notes.iter();
         let mut sights = self.sights.iter();
         notes.any(|note| matches!(note, Note::Persisted(_) | Note::NotPersisted(_)))
@@ -352,7 +348,7 @@ impl<'a> Look<'a> {
     }
 
     /// Whether kubelet fails before it looks at its tunables, so that nothing follows from them.
-    pub fn is_beside_the_point(&self) -> bool {
+    pub fn is_not_checked(&self) -> bool {
         self.told.stance() == Stance::FailsFirst && self.mode != Mode::Strict
     }
 
@@ -406,7 +402,7 @@ impl<'a> Look<'a> {
 
     /// Whether no tunable keeps kubelet from starting: one that does settles it.
     fn lets_all_pass(&self, passes: impl Fn(&Sight) -> Option<bool>) -> Option<bool> {
-        if self.is_beside_the_point() {
+        if self.is_not_checked() {
             return None;
         }
         self.sights
@@ -434,15 +430,12 @@ impl Judge<'_> {
     fn sight<'b>(&self, finding: Finding, boot: &'b Boot) -> Sight<'b> {
         let tunable = finding.tunable;
         let next = match boot.next().forecast(tunable) {
-            Some(value) if value == tunable.expected => NextBoot::Right,
-            Some(value) => NextBoot::Wrong {
+            Ok(value) if value == tunable.expected => NextBoot::Right,
+            Ok(value) => NextBoot::Wrong {
                 value,
                 origin: boot.next().origin(tunable, value),
             },
-            None => match boot.next().doubt(tunable) {
-                Some(problem) => NextBoot::Unknown(problem),
-                None => NextBoot::Right,
-            },
+            Err(problem) => NextBoot::Unknown(problem),
         };
         let outcome = self.outcome(&finding, &next);
         let origin = finding.wrong().map(|wrong| boot.origin(tunable, wrong));

@@ -4,7 +4,6 @@ use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ContextKind;
 use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{check, correct};
 use kubelet_tunables::cli::{Cli, is_nearly_options};
@@ -19,7 +18,7 @@ use kubelet_tunables::unit;
 use rustix::process::geteuid;
 
 fn main() -> ExitCode {
-    let root = Path::new("/");
+    let root = &Root::machine(Path::new("/"));
     let audience = Audience::of_this_process();
     let mut notes = Vec::new();
     let cli = match (Cli::read(env::args_os()), audience) {
@@ -31,7 +30,7 @@ fn main() -> ExitCode {
             None => cli,
         },
         (Ok(cli), Audience::Person) => cli,
-        (Err(answer), Audience::Person) => return answer_to_usage(answer).into(),
+        (Err(answer), Audience::Person) => return answer_to_usage(&answer).into(),
         // A misspelt option is no reason to hold a kubelet.
         (Err(answer), Audience::Service { .. }) => {
             notes.push(told::not_understood(root, &answer));
@@ -49,8 +48,8 @@ fn main() -> ExitCode {
             Err(error) => refuse(&Refusal::Root(directory.to_path_buf(), error)),
         },
         (None, Some(tunable)) => {
-            let now = ProcSys::new(root).read(tunable.name);
-            explain(&Boot::new(&Root::machine(root)), tunable, Some(&now), None);
+            let now = ProcSys::new(root.path()).read(tunable.name);
+            explain(&Boot::new(root), tunable, Some(&now), None);
             Exit::Success
         }
         (None, None) => run(root, &cli, audience, notes),
@@ -58,26 +57,21 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// An option that does not fit the check in a unit.
-fn option_for_a_shell(root: &Path, cli: &Cli) -> Option<&'static str> {
+/// An option that has no place in the unit that runs this.
+fn option_for_a_shell(root: &Root, cli: &Cli) -> Option<&'static str> {
     let is_own_check = || {
         matches!(
-            source(cli, false, unit::own(root).as_deref()),
+            source(cli, false, unit::own(root.path()).as_deref()),
             Source::OwnUnit(_)
         )
     };
-    if cli.root().is_some() {
-        None
-    } else if cli.persist() {
-        Some("--persist")
-    } else if cli.format() != Format::Text && is_own_check() {
-        Some("--format")
-    } else {
-        None
-    }
+    let option = cli.option_for_a_shell()?;
+    // Another unit, such as one that collects metrics, reads what it prints.
+    let is_refused = cli.root().is_none() && (cli.persist() || is_own_check());
+    is_refused.then_some(option)
 }
 
-fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
+fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
     let is_person = audience == Audience::Person;
     if !is_person {
         notes.extend(misspelt_variables());
@@ -86,27 +80,30 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
         // What another user may read and write says nothing of what kubelet may.
         return refuse(&Refusal::NotRoot);
     }
-    let proc_sys = ProcSys::new(root);
+    let proc_sys = ProcSys::new(root.path());
     let mut findings = check(&proc_sys);
     if is_person && !geteuid().is_root() {
         // What this user may not write, root's kubelet may.
         for finding in &mut findings {
             finding
                 .refused
-                .take_if(|refused| refused.is_for_want_of_permission());
+                .take_if(|refused| refused.is_permission_denied());
         }
     }
-    let files = Root::machine(root);
-    let mut boot = Boot::new(&files);
+    let mut boot = Boot::new(root);
     // A unit that a person names is asked in any case, for it may not be there.
     let asks = (is_person && cli.unit().is_some()) || is_in_doubt(&findings, &boot);
     if !is_person && !asks && notes.is_empty() {
         // Nothing is logged when all is right.
         return Exit::Success;
     }
-    let own_unit = if is_person { None } else { unit::own(root) };
+    let own_unit = if is_person {
+        None
+    } else {
+        unit::own(root.path())
+    };
     let asked = if asks {
-        match ask(&files, source(cli, is_person, own_unit.as_deref())) {
+        match ask(root, source(cli, is_person, own_unit.as_deref())) {
             Ok(asked) => asked,
             Err(trouble) => {
                 let unit = cli.unit().unwrap_or_default();
@@ -125,11 +122,11 @@ fn run(root: &Path, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
         correct(&proc_sys, &mut findings);
     }
     if cli.persist() {
-        notes.push(make_permanent(&files));
+        notes.push(make_permanent(root));
         // The files are read anew, with ours among them.
-        boot = Boot::new(&files);
+        boot = Boot::new(root);
     }
-    let mut look = Look::new(mode, asked.told, findings, &boot, root);
+    let mut look = Look::new(mode, asked.told, findings, &boot, root.path());
     look.notes = notes;
     look.unit = asked.unit;
     look.may_give_up = asked.may_give_up;
@@ -191,9 +188,7 @@ fn misspelt_variables() -> impl Iterator<Item = Note> {
 }
 
 /// Answers clap's help, version or complaint.
-fn answer_to_usage(mut answer: clap::Error) -> Exit {
-    // Clap proposes to put what it does not know behind `--`; here that would make it kubelet's command line.
-    answer.remove(ContextKind::Suggested);
+fn answer_to_usage(answer: &clap::Error) -> Exit {
     let text = answer.render().to_string();
     if answer.use_stderr() {
         Stream::Stderr.print(&text);

@@ -13,7 +13,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::fs::{fchmod, mkdirat, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::boot::{Boot, VOLATILE_FOLDER};
+use crate::boot::Boot;
+use crate::boot::sysctl_d::is_configuration;
 use crate::file;
 use crate::root::Root;
 use crate::tunable::TUNABLES;
@@ -67,7 +68,8 @@ impl Persisted {
 /// When the system refuses a step, or no file name sorts behind all files that win. Unless the step came after the
 /// renaming, /etc/sysctl.d has the files that it had before.
 pub fn persist(root: &Root) -> Result<Persisted, PersistError> {
-    if views(root, &[]).iter().all(is_right) {
+    let now = Boot::new(root);
+    if is_right(&now) && is_right(now.next()) {
         return Ok(Persisted {
             file: None,
             removed: Vec::new(),
@@ -75,7 +77,9 @@ pub fn persist(root: &Root) -> Result<Persisted, PersistError> {
     }
     let folder = Folder::open(root)?;
     let ours = folder.our_files()?;
-    let others = views(root, &ours);
+    let paths = ours.iter().map(|name| Path::new(FOLDER).join(name));
+    let others = Boot::without(root, paths.collect());
+    let others = [&others, others.next()];
     let name = choose(&ours, &others)?;
     folder.write(&name, ours.contains(&name))?;
     let mut removed = Vec::new();
@@ -93,28 +97,17 @@ pub fn persist(root: &Root) -> Result<Persisted, PersistError> {
     })
 }
 
-/// The next boot without our files, with /run/sysctl.d as it is now and with nothing in it.
-fn views(root: &Root, ours: &[OsString]) -> [Boot; 2] {
-    let mut ignored: Vec<_> = ours
-        .iter()
-        .map(|name| Path::new(FOLDER).join(name))
-        .collect();
-    let now = Boot::without(root, ignored.clone());
-    ignored.push(VOLATILE_FOLDER.into());
-    [now, Boot::without(root, ignored)]
-}
-
 fn is_right(boot: &Boot) -> bool {
     TUNABLES
         .iter()
-        .all(|tunable| boot.forecast(tunable) == Some(tunable.expected))
+        .all(|tunable| matches!(boot.forecast(tunable), Ok(value) if value == tunable.expected))
 }
 
 /// The name for our file: read after all that sets one of the six otherwise, and the name of no other file.
-fn choose(ours: &[OsString], others: &[Boot]) -> Result<OsString, PersistError> {
+fn choose(ours: &[OsString], others: &[&Boot]) -> Result<OsString, PersistError> {
     let last = others
         .iter()
-        .filter_map(Boot::last_obstacle)
+        .filter_map(|boot| boot.last_obstacle())
         .max_by_key(|path| path.file_name());
     let last_name = last.and_then(Path::file_name);
     let is_last = |name: &OsStr| last_name.is_none_or(|last| name > last);
@@ -237,7 +230,8 @@ impl Folder {
                 if is_temporary(name) {
                     // If this fails, so does what follows, and says why.
                     let _ = self.unlink(name);
-                } else if name.as_bytes().ends_with(NAME_END.as_bytes())
+                } else if is_configuration(name)
+                    && name.as_bytes().ends_with(NAME_END.as_bytes())
                     && self.read(name).is_ok_and(|content| is_ours(&content))
                 {
                     ours.push(name.to_os_string());
@@ -539,7 +533,8 @@ mod tests {
             };
             assert_eq!(outcome, said, "{case}");
             assert_eq!(tree.files(), expected, "{case}");
-            assert!(views(&tree.machine(), &[]).iter().all(is_right), "{case}");
+            let boot = Boot::new(&tree.machine());
+            assert!(is_right(&boot) && is_right(boot.next()), "{case}");
             assert_eq!(
                 persist(&tree.machine()).unwrap().file,
                 None,

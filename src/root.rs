@@ -16,7 +16,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::file;
 
-const MACHINES: &str = "it leads into /proc or /sys, which the running machine has mounted there";
+const LEADS_TO_PROC: &str =
+    "it leads into /proc or /sys, which the running machine has mounted there";
 
 /// The directory below which files are read. Paths below it may begin with a slash or not.
 #[derive(Debug, Clone)]
@@ -73,7 +74,7 @@ impl Root {
         };
         // Opening a device can have an effect, and a FIFO has nothing that the boot will find.
         let file = match below(image, path, OFlags::PATH) {
-            Err(Errno::XDEV) => return Err(io::Error::other(MACHINES)),
+            Err(Errno::XDEV) => return Err(io::Error::other(LEADS_TO_PROC)),
             file => file?,
         };
         let stat = fstat(file)?;
@@ -341,7 +342,7 @@ mod tests {
         let root = Root::image(Path::new("/")).unwrap();
         for path in ["proc/cmdline", "sys/kernel", "proc"] {
             let error = root.open(path).expect_err(path).to_string();
-            assert_eq!(error, MACHINES, "{path}");
+            assert_eq!(error, LEADS_TO_PROC, "{path}");
         }
         for path in ["proc/self/root/etc", "proc/self/cwd", "proc/self/fd/0"] {
             assert!(root.open(path).is_err(), "{path}");

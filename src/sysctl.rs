@@ -189,7 +189,7 @@ pub enum SysctlError {
 
 impl SysctlError {
     /// Whether the one who asked was not allowed to.
-    pub fn is_for_want_of_permission(&self) -> bool {
+    pub fn is_permission_denied(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 

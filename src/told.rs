@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
@@ -139,7 +138,7 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
     match unit.options() {
         None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
         Some(options) => {
-            let (mode, note) = options_in_unit(files.path(), options);
+            let (mode, note) = options_in_unit(files, name, options);
             asked.mode_in_unit = mode;
             asked.notes.extend(note);
         }
@@ -149,20 +148,31 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
 }
 
 /// What the options of the check in a unit make of a wrong tunable, and what is to be said of them.
-fn options_in_unit(root: &Path, options: Vec<OsString>) -> (Option<Mode>, Option<Note>) {
-    let program = OsString::from(env!("CARGO_PKG_NAME"));
-    match Cli::read([program].into_iter().chain(options)) {
-        Ok(cli) if cli.persist() => (None, Some(not_for_a_unit(root, "--persist"))),
-        Ok(cli) => match cli.mode() {
-            Mode::AsKubelet => (None, None),
-            Mode::Modify => (
-                Some(Mode::ModifiedInUnit),
-                Some(Note::OptionInUnit("--modify")),
-            ),
-            Mode::Warn => (Some(Mode::Warn), Some(Note::OptionInUnit("--warn"))),
-            mode => (Some(mode), Some(Note::OptionInUnit("--strict"))),
-        },
-        Err(answer) => (None, Some(not_understood(root, &answer))),
+fn options_in_unit(
+    files: &Root,
+    unit: &OsStr,
+    options: Vec<OsString>,
+) -> (Option<Mode>, Option<Note>) {
+    let program = [env!("CARGO_PKG_NAME"), "--unit"].map(OsString::from);
+    let words = program
+        .into_iter()
+        .chain([unit.to_os_string()])
+        .chain(options);
+    let cli = match Cli::read(words) {
+        Ok(cli) => cli,
+        Err(answer) => return (None, Some(not_understood(files, &answer))),
+    };
+    if let Some(option) = cli.option_for_a_shell() {
+        return (None, Some(not_for_a_unit(files, option)));
+    }
+    match cli.mode() {
+        Mode::AsKubelet => (None, None),
+        Mode::Modify => (
+            Some(Mode::ModifiedInUnit),
+            Some(Note::OptionInUnit("--modify")),
+        ),
+        Mode::Warn => (Some(Mode::Warn), Some(Note::OptionInUnit("--warn"))),
+        mode => (Some(mode), Some(Note::OptionInUnit("--strict"))),
     }
 }
 
@@ -229,11 +239,11 @@ fn own_directory() -> PathBuf {
 }
 
 /// The options of the check are not understood, in clap's words.
-pub fn not_understood(root: &Path, answer: &clap::Error) -> Note {
+pub fn not_understood(files: &Root, answer: &clap::Error) -> Note {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     match answer.kind() {
-        DisplayHelp => return not_for_a_unit(root, "--help"),
-        DisplayVersion => return not_for_a_unit(root, "--version"),
+        DisplayHelp => return not_for_a_unit(files, "--help"),
+        DisplayVersion => return not_for_a_unit(files, "--version"),
         _ => {}
     }
     let text = answer.render().to_string();
@@ -246,31 +256,33 @@ pub fn not_understood(root: &Path, answer: &clap::Error) -> Note {
         .collect();
     Note::OptionsNotUnderstood {
         complaint: complaint.join("; "),
-        file: file_of_options(root),
+        file: file_of_options(files),
     }
 }
 
 /// An option that a person may give in a shell, and a unit may not.
-pub fn not_for_a_unit(root: &Path, option: &str) -> Note {
+pub fn not_for_a_unit(files: &Root, option: &str) -> Note {
     Note::OptionsNotUnderstood {
         complaint: format!("the option '{option}' is for a shell"),
-        file: file_of_options(root),
+        file: file_of_options(files),
     }
 }
 
 /// The file that the options of the check come from, as the drop-in names them: the last that sets them counts.
-fn file_of_options(root: &Path) -> Option<PathBuf> {
+fn file_of_options(files: &Root) -> Option<PathBuf> {
+    /// Bytes read of one at the most.
+    const LIMIT: u64 = 1 << 20;
+    let mut text = Vec::new();
     [
         "/etc/sysconfig/kubelet-tunables",
         "/etc/default/kubelet-tunables",
     ]
     .into_iter()
-    .map(PathBuf::from)
     .find(|path| {
-        let path = root.join(path.strip_prefix("/").unwrap_or(path));
-        fs::read_to_string(path).is_ok_and(|text| {
-            let mut lines = text.lines().map(str::trim_start);
-            lines.any(|line| line.starts_with(OPTIONS))
-        })
+        files.read(path, LIMIT, &mut text).is_ok()
+            && text
+                .split(|&byte| byte == b'\n')
+                .any(|line| line.trim_ascii_start().starts_with(OPTIONS.as_bytes()))
     })
+    .map(PathBuf::from)
 }

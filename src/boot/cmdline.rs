@@ -6,17 +6,17 @@ use super::{from_any_base, is_space};
 
 /// A word of the command line that names a tunable.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Word<'a> {
+pub(super) struct Word<'a> {
     text: &'a [u8],
     /// When the kernel applies it.
-    pub stage: Stage,
+    pub(super) stage: Stage,
     /// What it sets; none where the kernel refuses it.
-    pub value: Option<i64>,
+    pub(super) value: Option<i64>,
 }
 
 /// When the kernel applies a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(super) enum Stage {
     /// A parameter of the kernel's own, `panic=` or `oops=panic`, early.
     Early,
     /// `sysctl.NAME=VALUE`, just before PID 1 is started.
@@ -27,28 +27,29 @@ pub enum Stage {
 
 impl Word<'_> {
     /// The word as it stands there.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(self.text).into_owned()
     }
 }
 
 /// The value that the command line gives the tunable of the dotted `name`, and the word that does it.
-///
-/// Of several words the last that the kernel understands counts, and a late one before any early one.
 pub fn setting(
     cmdline: &[u8],
     name: &str,
     taken: impl Fn(&[u8]) -> Option<i64>,
 ) -> Option<(i64, String)> {
-    let (mut early, mut late) = (None, None);
-    for word in words_on(cmdline, name, taken) {
-        match (word.stage, word.value) {
-            (Stage::Early, Some(value)) => early = Some((value, word)),
-            (Stage::Late, Some(value)) => late = Some((value, word)),
-            _ => {}
-        }
-    }
-    late.or(early).map(|(value, word)| (value, word.text()))
+    let words: Vec<_> = words_on(cmdline, name, taken).collect();
+    let word = &words[counting(&words)?];
+    Some((word.value?, word.text()))
+}
+
+/// Which of the words that name a tunable counts: the last that the kernel understands, and a late one before any early one.
+pub(super) fn counting(words: &[Word]) -> Option<usize> {
+    let last = |stage| {
+        let counts = |word: &Word| word.stage == stage && word.value.is_some();
+        words.iter().rposition(counts)
+    };
+    last(Stage::Late).or_else(|| last(Stage::Early))
 }
 
 /// A word that names the tunable as sysctl(8) does, which the kernel passes over.

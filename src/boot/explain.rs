@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cmdline::{Stage, words_on};
+use super::cmdline::{Stage, Word, counting, words_on};
 use super::kernel_config::decides;
 use super::sysctl_d::{Line, Setting, SysctlD, VOLATILE_FOLDER};
 use super::{Boot, Problem, row, taken};
@@ -76,73 +76,42 @@ pub enum Effect {
 impl Boot {
     /// Every place that has a say in the tunable at the next boot, in its order; and what is in /run now.
     pub fn explain(&self, tunable: &Tunable) -> Vec<Say> {
-        let mut says = self.next().explain_without_volatile(tunable);
-        if !std::ptr::eq(self, self.next()) {
-            let files = SysctlD::read_all(&self.root, &self.ignored);
-            let lines = files.lines().iter().filter(|line| {
-                line.setting.rows[row(tunable)]
-                    && line
-                        .setting
-                        .assignment
-                        .path
-                        .starts_with(Path::new("/").join(VOLATILE_FOLDER))
-            });
-            says.extend(lines.map(|line| say(line, Effect::Volatile)));
-            says.sort_by(|one, other| file_name(one).cmp(&file_name(other)));
-        }
-        says
-    }
-
-    fn explain_without_volatile(&self, tunable: &Tunable) -> Vec<Say> {
-        let files = SysctlD::read_all(&self.root, &self.ignored);
+        let next = self.next();
         // The same as in an ordinary reading, whatever of the lines is kept.
-        let winner = self.sysctl_d().winner(row(tunable));
+        let winner = next.sysctl_d().winner(row(tunable));
         let line = winner
             .filter(|it| !it.exclusion && taken(tunable, &it.assignment.text).is_some())
             .map(place_of);
-        let mut says = self.explain_kernel(tunable, line.as_ref());
-        says.extend(self.explain_files(tunable, &files, winner));
+        let mut in_files = next.explain_files(tunable, winner);
+        if !std::ptr::eq(self, next) {
+            let files = SysctlD::read_all(&self.root, &self.ignored);
+            let volatile = Path::new("/").join(VOLATILE_FOLDER);
+            let lines = files.lines().iter().filter(|line| {
+                let setting = &line.setting;
+                setting.rows[row(tunable)] && setting.assignment.path.starts_with(&volatile)
+            });
+            in_files.extend(lines.map(|line| say(line, Effect::Volatile)));
+        }
+        // A stable sort: what is hidden comes after what hides it, and lines stay in their order.
+        in_files.sort_by(|one, other| file_name(one).cmp(&file_name(other)));
+        let mut says = next.explain_kernel(tunable, line);
+        says.extend(in_files);
         says
     }
 
     /// The kernel's default and the words of its command line, over which the `line` of a file has the last word.
-    fn explain_kernel(&self, tunable: &Tunable, line: Option<&Place>) -> Vec<Say> {
-        let mut words = Vec::new();
-        let mut unread = None;
-        // The place of the word that counts, by the order of the kernel: late ones after early ones.
-        let mut last: Option<(Stage, Place)> = None;
-        match self.cmdline() {
-            Err(problem) => unread = Some(unread_file(problem)),
+    fn explain_kernel(&self, tunable: &Tunable, line: Option<Place>) -> Vec<Say> {
+        let mut unread = Vec::new();
+        let (words, path) = match self.cmdline() {
             Ok(cmdline) => {
-                for word in words_on(&cmdline.text, tunable.name, |text| taken(tunable, text)) {
-                    let place = Place::CommandLine {
-                        word: word.text(),
-                        path: cmdline.path.clone(),
-                    };
-                    let beats = word.value.is_some()
-                        && match word.stage {
-                            Stage::Never => false,
-                            Stage::Late => true,
-                            Stage::Early => !matches!(last, Some((Stage::Late, _))),
-                        };
-                    if beats {
-                        last = Some((word.stage, place.clone()));
-                    }
-                    words.push((place, word.stage, word.value));
-                }
+                let words = words_on(&cmdline.text, tunable.name, |text| taken(tunable, text));
+                (words.collect(), &cmdline.path)
             }
-        }
-        let word_that_counts = last.map(|(_, place)| place);
-        // The same word may be there twice.
-        let mut at_last = words
-            .iter()
-            .rposition(|(place, ..)| Some(place) == word_that_counts.as_ref());
-        if line.is_some() {
-            at_last = None;
-        }
-        let above = line.or(word_that_counts.as_ref()).cloned();
-        let over =
-            |place: Option<&Place>| place.cloned().map_or(Effect::Counts, Effect::Overridden);
+            Err(problem) => {
+                unread.push(unread_file(problem));
+                (Vec::new(), &None)
+            }
+        };
         let (text, config) = match self.kernel_config() {
             Ok(kernel) => (
                 kernel.start_of(tunable).to_string(),
@@ -150,42 +119,39 @@ impl Boot {
             ),
             Err(_) if !decides(tunable) => (tunable.default.to_string(), None),
             Err(problem) => {
-                unread = unread.or(Some(unread_file(problem)));
+                unread.push(unread_file(problem));
                 ("?".to_string(), None)
             }
         };
+        let place = |word: &Word| Place::CommandLine {
+            word: word.text(),
+            path: path.clone(),
+        };
+        let word_that_counts = counting(&words).filter(|_| line.is_none());
+        let above = line.or_else(|| word_that_counts.map(|at| place(&words[at])));
+        let overridden = || above.clone().map_or(Effect::Counts, Effect::Overridden);
         let mut says = vec![Say {
             place: Place::Kernel { config },
             text,
-            effect: over(above.as_ref()),
+            effect: overridden(),
         }];
         says.extend(unread);
-        for (at, (place, stage, value)) in words.into_iter().enumerate() {
-            let effect = match (stage, value) {
+        says.extend(words.iter().enumerate().map(|(at, word)| Say {
+            place: place(word),
+            text: word.text(),
+            effect: match (word.stage, word.value) {
                 (Stage::Never, _) => Effect::NoPrefix,
                 (_, None) => Effect::Refused,
-                _ if at_last == Some(at) => Effect::Counts,
-                _ => over(above.as_ref()),
-            };
-            let Place::CommandLine { word, .. } = &place else {
-                continue;
-            };
-            says.push(Say {
-                text: word.clone(),
-                place,
-                effect,
-            });
-        }
+                _ if word_that_counts == Some(at) => Effect::Counts,
+                _ => overridden(),
+            },
+        }));
         says
     }
 
-    /// The lines of all files, in the order in which systemd-sysctl reads them, with those that it does not read.
-    fn explain_files(
-        &self,
-        tunable: &Tunable,
-        files: &SysctlD,
-        winner: Option<&Setting>,
-    ) -> Vec<Say> {
+    /// The lines of all files, with those that systemd-sysctl does not read.
+    fn explain_files(&self, tunable: &Tunable, winner: Option<&Setting>) -> Vec<Say> {
+        let files = SysctlD::read_all(&self.root, &self.ignored);
         let lines: Vec<_> = files
             .lines()
             .iter()
@@ -206,8 +172,6 @@ impl Boot {
             })
             .collect();
         says.extend(files.problems().map(unread_file));
-        // A stable sort: what is hidden comes after what hides it, and lines stay in their order.
-        says.sort_by(|one, other| file_name(one).cmp(&file_name(other)));
         says
     }
 }

@@ -122,11 +122,16 @@ pub(super) fn decides(tunable: &Tunable) -> bool {
 
 /// The release of the kernel that runs.
 fn running(root: &Root) -> Result<Option<String>, Problem> {
-    let release = if_there(root, "/proc/sys/kernel/osrelease", |file| {
-        let mut release = Vec::new();
-        file::read_to_end(file, FILE_LIMIT, &mut release).map(|()| release)
-    })?;
+    let release = read_if_there(root, "/proc/sys/kernel/osrelease")?;
     Ok(release.map(|release| String::from_utf8_lossy(&release).trim().to_string()))
+}
+
+/// What a file holds; none where there is no file.
+pub(super) fn read_if_there(root: &Root, path: &str) -> Result<Option<Vec<u8>>, Problem> {
+    if_there(root, path, |file| {
+        let mut content = Vec::new();
+        file::read_to_end(file, FILE_LIMIT, &mut content).map(|()| content)
+    })
 }
 
 /// What `work` makes of a file; none where there is no file.

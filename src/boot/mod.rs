@@ -3,7 +3,6 @@
 
 pub mod cmdline;
 pub mod explain;
-pub mod glob;
 mod kernel_config;
 mod release;
 mod suspect;
@@ -20,9 +19,8 @@ use rustix::system::sysinfo;
 
 use crate::root::Root;
 use crate::tunable::{TUNABLES, Tunable};
-use kernel_config::{KernelConfig, decides};
-pub use sysctl_d::VOLATILE_FOLDER;
-use sysctl_d::{Assignment, SysctlD};
+use kernel_config::{KernelConfig, decides, read_if_there};
+use sysctl_d::{Assignment, SysctlD, VOLATILE_FOLDER};
 
 pub use suspect::Suspect;
 
@@ -63,8 +61,8 @@ pub enum Origin<'a> {
     SinceBoot {
         /// A line that says otherwise.
         unheeded: Option<&'a Assignment>,
-        /// What the kernel started with, unless that is not known.
-        start: Option<KernelStart>,
+        /// What the kernel started with.
+        start: KernelStart,
     },
     /// A file that might say so could not be read.
     Unknown(&'a Problem),
@@ -95,14 +93,14 @@ pub enum WhyUnheeded {
 }
 
 /// What an image tells of the kernel that it will boot. What is not there is assumed to be mainline's, or empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Basis {
+#[derive(Debug)]
+pub struct Basis<'a> {
     /// The release of the kernel, the newest in the image.
-    pub kernel: Option<String>,
+    pub kernel: Result<Option<&'a str>, &'a Problem>,
     /// The file with the kernel's configuration.
-    pub config: Option<PathBuf>,
+    pub config: Option<&'a Path>,
     /// The file with the kernel's command line.
-    pub cmdline: Option<PathBuf>,
+    pub cmdline: Result<Option<&'a Path>, &'a Problem>,
 }
 
 /// The kernel's command line, and the file in an image that has it.
@@ -126,7 +124,7 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// The files below `root`. Each is read when an answer hangs on it; what cannot be read is a [`Problem`], never a failure.
+    /// The files below `root`. Each is read when it is first needed; one that cannot be read is a [`Problem`].
     pub fn new(root: &Root) -> Self {
         Self::without(root, Vec::new())
     }
@@ -150,8 +148,9 @@ impl Boot {
     /// What the next boot will find: the same, but for what is in /run now.
     pub fn next(&self) -> &Self {
         let next = self.next.get_or_init(|| {
-            let without = || Self::without(&self.root, vec![VOLATILE_FOLDER.into()]);
-            self.sysctl_d().is_volatile.then(|| Box::new(without()))
+            let ignored = || [&self.ignored[..], &[VOLATILE_FOLDER.into()]].concat();
+            let is_volatile = self.sysctl_d().is_volatile;
+            is_volatile.then(|| Box::new(Self::without(&self.root, ignored())))
         });
         next.as_deref().unwrap_or(self)
     }
@@ -159,11 +158,6 @@ impl Boot {
     /// The line of sysctl.d that systemd-sysctl will apply to this tunable, whether the kernel takes it or not.
     pub fn assignment(&self, tunable: &Tunable) -> Option<&Assignment> {
         self.sysctl_d().assignment(row(tunable))
-    }
-
-    /// The place in a file that would have the last word even if a file of this name in /etc/sysctl.d set the tunable.
-    pub fn beats(&self, file_name: &str, tunable: &Tunable) -> Option<&Assignment> {
-        self.sysctl_d().beats(file_name, row(tunable))
     }
 
     /// The file that a file of ours has to be read after to have the last word on all six: the last one that sets one of
@@ -199,13 +193,19 @@ impl Boot {
         Ok(KernelStart { value, word: None })
     }
 
-    /// What a boot on these files makes of the tunable; none where that hangs on a file that could not be read.
-    pub fn forecast(&self, tunable: &Tunable) -> Option<i64> {
-        if self.sysctl_d().doubt(row(tunable)).is_some() {
-            return None;
+    /// What a boot on these files makes of the tunable.
+    ///
+    /// # Errors
+    ///
+    /// The first file that could not be read and might say otherwise.
+    pub fn forecast(&self, tunable: &Tunable) -> Result<i64, &Problem> {
+        if let Some(problem) = self.sysctl_d().doubt(row(tunable)) {
+            return Err(problem);
         }
-        self.assigned(tunable)
-            .or_else(|| self.kernel_start(tunable).ok().map(|start| start.value))
+        match self.assigned(tunable) {
+            Some(value) => Ok(value),
+            None => self.kernel_start(tunable).map(|start| start.value),
+        }
     }
 
     /// What a line of sysctl.d makes of the tunable.
@@ -221,10 +221,11 @@ impl Boot {
         {
             return Origin::File(assignment);
         }
-        if let Some(problem) = self.doubt(tunable) {
+        if let Some(problem) = self.sysctl_d().doubt(row(tunable)) {
             return Origin::Unknown(problem);
         }
         match self.kernel_start(tunable) {
+            Err(problem) => Origin::Unknown(problem),
             Ok(start) if start.value == actual => Origin::Kernel {
                 word: start.word,
                 unheeded: match assignment {
@@ -235,9 +236,9 @@ impl Boot {
                     None => self.in_sysctl_conf(tunable, actual),
                 },
             },
-            start => Origin::SinceBoot {
+            Ok(start) => Origin::SinceBoot {
                 unheeded: assignment,
-                start: start.ok(),
+                start,
             },
         }
     }
@@ -286,16 +287,7 @@ impl Boot {
         cmdline::without_effect(&cmdline.text, tunable.name)
     }
 
-    /// The first file that could not be read and might say otherwise.
-    pub fn doubt(&self, tunable: &Tunable) -> Option<&Problem> {
-        let doubt = self.sysctl_d().doubt(row(tunable));
-        doubt.or_else(|| match self.assigned(tunable) {
-            Some(_) => None,
-            None => self.kernel_start(tunable).err(),
-        })
-    }
-
-    /// All files and folders that could not be read.
+    /// All files of sysctl.d that could not be read, and the command line.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.sysctl_d()
             .problems()
@@ -308,13 +300,13 @@ impl Boot {
     }
 
     /// What is known of the kernel that an image boots.
-    pub fn basis(&self) -> Basis {
+    pub fn basis(&self) -> Basis<'_> {
         let kernel = self.kernel_config().as_ref();
         let cmdline = self.cmdline().as_ref();
         Basis {
-            kernel: kernel.ok().and_then(|kernel| kernel.release.clone()),
-            config: kernel.ok().and_then(|kernel| kernel.path.clone()),
-            cmdline: cmdline.ok().and_then(|cmdline| cmdline.path.clone()),
+            kernel: kernel.map(|kernel| kernel.release.as_deref()),
+            config: kernel.ok().and_then(|kernel| kernel.path.as_deref()),
+            cmdline: cmdline.map(|cmdline| cmdline.path.as_deref()),
         }
     }
 
@@ -337,21 +329,11 @@ impl Boot {
     /// The command line that kernel-install(8) gives to the kernels of an image.
     fn cmdline_of_image(&self) -> Result<CommandLine, Problem> {
         for path in ["/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"] {
-            let mut text = Vec::new();
-            match self.root.read(path, FILE_LIMIT, &mut text) {
-                Ok(()) => {
-                    return Ok(CommandLine {
-                        text: without_comments(&text),
-                        path: Some(path.into()),
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(Problem {
-                        path: path.into(),
-                        error,
-                    });
-                }
+            if let Some(text) = read_if_there(&self.root, path)? {
+                return Ok(CommandLine {
+                    text: without_comments(&text),
+                    path: Some(path.into()),
+                });
             }
         }
         Ok(CommandLine::default())

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
-
 use super::{FILE_LIMIT, sysctl_d, taken};
 use crate::root::Root;
 use crate::tunable::Tunable;
@@ -68,10 +66,10 @@ pub(super) fn suspects(root: &Root, tunable: &Tunable, actual: Option<i64>) -> V
 
 fn kdump_value<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let words = line.trim_ascii_start().strip_prefix(b"KDUMP_SYSCTL=")?;
-    let at = memmem::find(words, name.as_bytes())?;
-    let value = words[at + name.len()..].strip_prefix(b"=")?;
-    let end = value.iter().position(|byte| b" \t\"'".contains(byte));
-    Some(&value[..end.unwrap_or(value.len())])
+    words
+        .split(|byte| b" \t\"'".contains(byte))
+        .rev()
+        .find_map(|word| word.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use memchr::{memchr, memchr_iter, memchr2_iter};
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-use super::{FILE_LIMIT, Problem, glob, taken};
+use super::{FILE_LIMIT, Problem, taken};
+use crate::glob;
 use crate::root::Root;
 use crate::tunable::{TUNABLES, slashed};
 
@@ -25,7 +26,7 @@ const FOLDERS: [&str; 4] = [
     "usr/lib/sysctl.d",
 ];
 /// The one that a boot begins without.
-pub const VOLATILE_FOLDER: &str = "run/sysctl.d";
+pub(super) const VOLATILE_FOLDER: &str = "run/sysctl.d";
 /// A fifth, on a machine whose /lib is not a link into /usr.
 const SPLIT_USR_FOLDER: &str = "lib/sysctl.d";
 /// A longer line makes systemd-sysctl give the file up (`LONG_LINE_MAX`).
@@ -58,7 +59,7 @@ pub struct Assignment {
 /// All lines that concern the six, in the order in which systemd-sysctl applies them.
 #[derive(Debug, Default)]
 pub struct SysctlD {
-    options: Vec<Setting>,
+    settings: Vec<Setting>,
     /// Whether [`VOLATILE_FOLDER`] has a file.
     pub(super) is_volatile: bool,
     /// So many patterns were tried.
@@ -161,14 +162,6 @@ impl SysctlD {
             .map(|it| &it.assignment)
     }
 
-    /// The line that would win over the same name in a file of this name.
-    pub(super) fn beats(&self, file_name: &str, row: usize) -> Option<&Assignment> {
-        let winner = self.winner(row)?;
-        let later =
-            winner.assignment.explicit && winner.file_name().as_bytes() > file_name.as_bytes();
-        later.then_some(&winner.assignment)
-    }
-
     /// The last file that sets a row by its name, and not as kubelet needs it, or that could not be read.
     pub(super) fn last_obstacle(&self) -> Option<&Path> {
         let wrong = TUNABLES.iter().enumerate().filter_map(|(row, tunable)| {
@@ -214,11 +207,11 @@ impl SysctlD {
 
     /// A name wins over patterns wherever it stands; of patterns the last applied wins.
     pub(super) fn winner(&self, row: usize) -> Option<&Setting> {
-        let mut options = self.options.iter().filter(|option| option.rows[row]);
-        options
+        let mut settings = self.settings.iter().filter(|setting| setting.rows[row]);
+        settings
             .clone()
-            .find(|option| option.assignment.explicit)
-            .or_else(|| options.rfind(|option| !option.exclusion))
+            .find(|setting| setting.assignment.explicit)
+            .or_else(|| settings.rfind(|setting| !setting.exclusion))
     }
 
     /// The files in the order in which they are read, which is that of their names whatever the folder.
@@ -355,7 +348,7 @@ impl SysctlD {
                             hidden_by: None,
                         });
                     }
-                    self.add_option(setting);
+                    self.add_setting(setting);
                 }
             }
         }
@@ -363,26 +356,26 @@ impl SysctlD {
 
     /// A later line of the same name replaces the earlier one, and takes the last place in the order unless it says the
     /// same.
-    fn add_option(&mut self, mut option: Setting) {
+    fn add_setting(&mut self, mut setting: Setting) {
         match self
-            .options
+            .settings
             .iter_mut()
-            .find(|known| known.key == option.key)
+            .find(|known| known.key == setting.key)
         {
             Some(known)
-                if known.exclusion == option.exclusion
-                    && known.assignment.text == option.assignment.text =>
+                if known.exclusion == setting.exclusion
+                    && known.assignment.text == setting.assignment.text =>
             {
-                *known = option;
+                *known = setting;
             }
             Some(known) => {
-                if known.assignment.path == option.assignment.path {
-                    option.assignment.overridden = Some(known.assignment.line);
+                if known.assignment.path == setting.assignment.path {
+                    setting.assignment.overridden = Some(known.assignment.line);
                 }
-                self.options.retain(|known| known.key != option.key);
-                self.options.push(option);
+                self.settings.retain(|known| known.key != setting.key);
+                self.settings.push(setting);
             }
-            None => self.options.push(option),
+            None => self.settings.push(setting),
         }
     }
 
@@ -415,7 +408,7 @@ fn rows_of(key: &[u8], explicit: bool) -> [bool; TUNABLES.len()] {
 }
 
 /// Whether systemd reads a file of this name.
-fn is_configuration(name: &OsStr) -> bool {
+pub(crate) fn is_configuration(name: &OsStr) -> bool {
     let name = name.as_bytes();
     name.ends_with(b".conf") && !name.starts_with(b".")
 }
@@ -551,14 +544,6 @@ mod tests {
                 Some(expected.as_bytes()),
                 "{content}"
             );
-        }
-    }
-
-    #[test]
-    fn a_file_of_a_later_name_wins() {
-        let read = read("kernel.panic = 0\n");
-        for (name, wins) in [("49.conf", true), ("50.conf", false), ("51.conf", false)] {
-            assert_eq!(read.beats(name, 2).is_some(), wins, "{name}");
         }
     }
 

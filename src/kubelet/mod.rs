@@ -140,11 +140,6 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
     }
 }
 
-/// What a kubelet of this command line, started in `/`, will do about its tunables.
-pub fn protection(root: &Root, command_line: &[OsString]) -> Protection {
-    read(root, Path::new("/"), command_line).protection
-}
-
 /// Kubelet's files, as it looks for them.
 struct Files<'a> {
     root: &'a Root,
@@ -299,7 +294,13 @@ mod tests {
         }
         let of = |name: &str| {
             let words = ["kubelet".to_string(), format!("--config=/{name}")];
-            match protection(&Root::machine(&root), &words.map(OsString::from)) {
+            match read(
+                &Root::machine(&root),
+                Path::new("/"),
+                &words.map(OsString::from),
+            )
+            .protection
+            {
                 Protection::On(_) => "on",
                 Protection::Off(_) => "off",
                 Protection::NotThereYet(_) => "not there yet",

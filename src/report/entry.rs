@@ -158,11 +158,11 @@ impl Entry {
     }
 }
 
-/// Of what kubelet dies it is an error, unless kubelet is started all the same.
+/// What makes kubelet fail is an error, unless kubelet is started anyway.
 fn level(outcome: Outcome, look: &Look) -> Level {
     match outcome {
         Outcome::Wrong | Outcome::Refused if look.mode == Mode::Warn => Level::Warn,
-        Outcome::Unreadable if Exit::of(look) == Exit::Success => Level::Warn,
+        Outcome::Unreadable if Exit::of_tunables(look) == Exit::Success => Level::Warn,
         Outcome::Wrong | Outcome::Refused | Outcome::Unreadable => Level::Error,
         Outcome::RightUntilBoot | Outcome::Undecided => Level::Warn,
         Outcome::Right
@@ -193,7 +193,7 @@ pub(super) fn notes(look: &Look) -> Vec<Entry> {
 /// All that a service manager is told; nothing when all is well.
 pub(super) fn all(look: &Look, audience: Audience) -> Vec<Entry> {
     let mut entries = notes(look);
-    if look.is_beside_the_point() {
+    if look.is_not_checked() {
         entries.extend(not_checked(look, audience));
         return entries;
     }

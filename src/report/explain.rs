@@ -6,7 +6,7 @@ use std::path::Path;
 use super::image;
 use super::stream::Stream;
 use super::terminal::{WIDTH, fold};
-use super::words::{plain, plain_path, source, suspect, sysctl_error};
+use super::words::{plain, plain_path, source, suspect, sysctl_error, unread, without_number};
 use crate::boot::Boot;
 use crate::boot::explain::{Effect, Place, Say};
 use crate::look::Image;
@@ -59,19 +59,17 @@ fn page(
         Some(Err(error)) => row("now", "?", &sysctl_error(error)),
     }
     let which = if image.is_some() { "first" } else { "next" };
-    match boot.next().forecast(tunable) {
-        Some(value) => {
-            let remark = by_whom(boot.next(), value);
-            row(&format!("{which} boot"), &value.to_string(), &remark);
-        }
-        None => row(
-            &format!("{which} boot"),
-            "?",
-            "not known, as a file could not be read",
-        ),
-    }
-    text += "\nWhat sets it at boot, in this order; > is what counts:\n\n";
-    text += &says(&boot.explain(tunable), width);
+    let forecast = boot.next().forecast(tunable);
+    let (value, remark) = match forecast {
+        Ok(value) => (value.to_string(), by_whom(boot.next(), value)),
+        Err(problem) => ("?".to_string(), format!("not known: {}", unread(problem))),
+    };
+    row(&format!("{which} boot"), &value, &remark);
+    text += match forecast {
+        Ok(_) => "\nWhat sets it at boot, in this order; > is what counts:\n\n",
+        Err(_) => "\nWhat sets it at boot, in this order; what counts is not known:\n\n",
+    };
+    text += &says(&boot.explain(tunable), forecast.is_ok(), width);
     let suspects = boot.suspects(tunable, None);
     if !suspects.is_empty() {
         text += "\nWhat may set it later:\n\n";
@@ -87,7 +85,7 @@ fn page(
 }
 
 /// The places, each file's lines below its name.
-fn says(says: &[Say], width: usize) -> String {
+fn says(says: &[Say], is_known: bool, width: usize) -> String {
     let texts = says.iter().map(|say| left(say).chars().count());
     // What is longer gets a line of its own for what becomes of it.
     let column = texts.filter(|length| *length <= 30).fold(8, usize::max);
@@ -105,7 +103,7 @@ fn says(says: &[Say], width: usize) -> String {
             }
             above = Some(heading);
         }
-        let mark = if say.effect == Effect::Counts {
+        let mark = if is_known && say.effect == Effect::Counts {
             MARK
         } else {
             NO_MARK
@@ -156,7 +154,7 @@ fn effect(effect: &Effect, place: &Place) -> String {
         Effect::Excluded(by) => format!("excluded by {}", short(by, place)),
         Effect::Nothing => "no effect, as a pattern excludes nothing".to_string(),
         Effect::Volatile => "gone at the next boot, which empties /run".to_string(),
-        Effect::Unread(why) => format!("could not be read: {}", plain(why)),
+        Effect::Unread(why) => format!("could not be read: {}", plain(&without_number(why))),
     }
 }
 

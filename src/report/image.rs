@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::words::{ground, plain_path};
+use super::words::{ground, plain_path, unread};
 use crate::look::{Image, Look, Mode, Outcome, Stance, Told};
 
 /// What the first boot comes to: first whether kubelet starts, then why.
 pub(super) fn summary(look: &Look) -> String {
     let all = look.sights.len();
     let ground = ground(&look.told);
-    if look.is_beside_the_point() {
+    if look.is_not_checked() {
         return format!("Not checked: {}", ground.unwrap_or_default());
     }
     let boot = "after the first boot of this image";
@@ -58,23 +58,29 @@ fn what_is_amiss(look: &Look) -> String {
 pub(super) fn basis(image: &Image) -> String {
     let basis = &image.basis;
     let mut text = match (&basis.kernel, &basis.config) {
-        (None, _) => {
+        (Err(problem), _) => format!("What its kernel sets is not known: {}.", unread(problem)),
+        (Ok(None), _) => {
             "The image has no kernel, so the defaults of a mainline kernel are assumed.".to_string()
         }
-        (Some(kernel), None) => format!(
+        (Ok(Some(kernel)), None) => format!(
             "The newest kernel in the image is {kernel}. Its configuration is not there, so the defaults of a mainline kernel are assumed."
         ),
-        (Some(kernel), Some(config)) => format!(
+        (Ok(Some(kernel)), Some(config)) => format!(
             "The newest kernel in the image is {kernel}, built with {}.",
             plain_path(config)
         ),
     };
     let _ = match &basis.cmdline {
-        None => write!(
+        Err(problem) => write!(
+            text,
+            " What its kernel command line sets is not known: {}.",
+            unread(problem)
+        ),
+        Ok(None) => write!(
             text,
             " There is no /etc/kernel/cmdline, so an empty kernel command line is assumed."
         ),
-        Some(path) => write!(text, " Its command line is that of {}.", plain_path(path)),
+        Ok(Some(path)) => write!(text, " Its command line is that of {}.", plain_path(path)),
     };
     text += " Not known is what a boot loader adds to the command line, and what an initrd, tuned or configuration management will set.";
     text
@@ -106,14 +112,16 @@ mod tests {
 
     #[test]
     fn says_what_is_assumed() {
-        let text = |kernel: &str, config: &str, cmdline: &str| {
-            let some = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        fn some(text: &str) -> Option<&str> {
+            (!text.is_empty()).then_some(text)
+        }
+        let text = |kernel, config, cmdline| {
             basis(&Image {
                 path: "/image".into(),
                 basis: Basis {
-                    kernel: some(kernel),
-                    config: some(config).map(Into::into),
-                    cmdline: some(cmdline).map(Into::into),
+                    kernel: Ok(some(kernel)),
+                    config: some(config).map(Path::new),
+                    cmdline: Ok(some(cmdline).map(Path::new)),
                 },
             })
         };

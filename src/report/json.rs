@@ -171,7 +171,7 @@ fn kubelet(look: &Look) -> Kubelet {
         status,
         protect_kernel_defaults: setting.map(|(value, _)| value),
         source: setting.map(|(_, ground)| Source::from(ground)),
-        reason: reason.map(|reason| words::plain(&reason)),
+        reason: reason.map(|reason| words::plain(&words::without_number(&reason))),
         may_refuse: match &look.told {
             Told::Kubelet(kubelet) => kubelet.may_refuse.as_deref().map(words::plain),
             _ => None,
@@ -249,14 +249,14 @@ fn note(note: &Note) -> NoteOf {
     }
 }
 
-impl<'a> From<&'a look::Image> for Image<'a> {
+impl<'a> From<&'a look::Image<'_>> for Image<'a> {
     fn from(image: &'a look::Image) -> Self {
         let basis = &image.basis;
         Self {
             path: words::plain_path(&image.path),
-            kernel: basis.kernel.as_deref(),
-            kernel_configuration: basis.config.as_deref().map(words::plain_path),
-            command_line: basis.cmdline.as_deref().map(words::plain_path),
+            kernel: basis.kernel.ok().flatten(),
+            kernel_configuration: basis.config.map(words::plain_path),
+            command_line: basis.cmdline.ok().flatten().map(words::plain_path),
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Remedy {
 
 /// What fixes all that is wrong now, or will be after the next boot.
 pub(super) fn of(look: &Look) -> Vec<Remedy> {
-    if look.is_beside_the_point() {
+    if look.is_not_checked() {
         return Vec::new();
     }
     let is_root = geteuid().is_root();
@@ -91,7 +91,7 @@ pub(super) fn of(look: &Look) -> Vec<Remedy> {
         });
     }
     // What was just done in vain is no remedy.
-    if is_wrong_later && !look.is_not_lasting() {
+    if is_wrong_later && !look.failed_to_persist() {
         remedies.push(Remedy {
             purpose: "To fix it permanently",
             command: command("--modify --persist"),

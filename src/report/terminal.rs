@@ -20,7 +20,7 @@ pub(super) fn render(look: &Look) -> String {
     text.push('\n');
     let mut entries = entry::notes(look);
     // What a person had changed is told in any case.
-    if !look.is_beside_the_point() || look.mode == Mode::Modify {
+    if !look.is_not_checked() || look.mode == Mode::Modify {
         entries.extend(entry::findings(look));
     }
     for entry in &entries {

@@ -130,7 +130,7 @@ fn because(origin: &Origin, sight: &Sight, actual: i64) -> String {
             }
         }
         Origin::SinceBoot { unheeded, start } => {
-            let word = start.as_ref().and_then(|start| start.word.as_deref());
+            let word = start.word.as_deref();
             let but = match (unheeded, word) {
                 (Some(line), _) => asks(line),
                 (None, Some(word)) => {
@@ -230,7 +230,7 @@ pub(super) fn io_error(error: &io::Error) -> String {
 }
 
 /// The text without the number that Rust puts behind the system's words.
-fn without_number(text: &str) -> String {
+pub(super) fn without_number(text: &str) -> String {
     match text.split_once(" (os error ") {
         Some((before, rest)) => match rest.split_once(')') {
             Some((_, after)) => format!("{before}{after}"),
@@ -328,13 +328,14 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
         None => String::new(),
     };
     let person = audience == Audience::Person;
-    let mut text = if look.is_beside_the_point() {
+    let mut text = if look.is_not_checked() {
         return format!("not checked: {}", ground.unwrap_or_default());
     } else if look.amiss() > 0 {
         let what = what_is_amiss(look);
         let is_decided = look.count(Outcome::Undecided) < look.amiss();
-        match (person, Exit::of(look), look.mode) {
-            (_, Exit::Success, _) if !is_decided || told.stance() == Stance::NotKnown => {
+        let passes = Exit::of_tunables(look) == Exit::Success;
+        match (person, look.mode) {
+            _ if passes && (!is_decided || told.stance() == Stance::NotKnown) => {
                 let beginning = if person {
                     "kubelet may fail"
                 } else {
@@ -342,9 +343,9 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
                 };
                 format!("{beginning}: {what}{and_ground}")
             }
-            (true, _, Mode::Strict) => format!("{what}, which --strict makes an error"),
-            (false, _, Mode::Strict) => format!("kubelet is not started (--strict): {what}"),
-            (true, _, _) => match told {
+            (true, Mode::Strict) => format!("{what}, which --strict makes an error"),
+            (false, Mode::Strict) => format!("kubelet is not started (--strict): {what}"),
+            (true, _) => match told {
                 Told::Kubelet(_) => format!("kubelet will not start: {what}{and_ground}"),
                 Told::NotAsked | Told::Nothing | Told::NotKnown(_) | Told::NotStarted { .. } => {
                     format!(
@@ -352,13 +353,10 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
                     )
                 }
             },
-            (false, Exit::Success, Mode::Warn) => {
+            (false, _) if passes => {
                 format!("kubelet is started (--warn), but will fail: {what}{and_ground}")
             }
-            (false, Exit::Success, _) => {
-                format!("kubelet is started, but may fail: {what}{and_ground}")
-            }
-            (false, ..) => format!("kubelet is not started: {what}{and_ground}"),
+            (false, _) => format!("kubelet is not started: {what}{and_ground}"),
         }
     } else if look.count(Outcome::Overwritten) > 0 {
         let count = look.count(Outcome::Overwritten);
@@ -693,14 +691,17 @@ mod tests {
             },
             Origin::SinceBoot {
                 unheeded: Some(&line),
-                start: None,
+                start: KernelStart {
+                    value: 1,
+                    word: None,
+                },
             },
             Origin::SinceBoot {
                 unheeded: None,
-                start: Some(KernelStart {
+                start: KernelStart {
                     value: 10,
                     word: word(),
-                }),
+                },
             },
             Origin::Unknown(&problem),
         ];

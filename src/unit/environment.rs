@@ -8,8 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::Trouble;
-use crate::boot::glob;
 use crate::file;
+use crate::glob;
 
 /// Bytes read of one file at the most.
 const FILE_LIMIT: u64 = 1 << 20;

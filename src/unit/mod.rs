@@ -106,8 +106,6 @@ pub struct Unit {
     pub working_directory: PathBuf,
     /// Whether they have another root, by `RootDirectory=` or `RootImage=`.
     pub has_own_root: bool,
-    /// `User=`; none for root.
-    pub user: Option<String>,
 }
 
 impl Unit {
@@ -302,10 +300,13 @@ fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Troub
         name,
         start,
         exec_start_pre: commands(pre_ex, pre)?,
+        working_directory: working_directory(
+            root,
+            &or_default::<String>(directory)?,
+            sources.made.get(OsStr::new("HOME")),
+        ),
         environment: sources.environment(root)?,
-        working_directory: working_directory(root, &or_default::<String>(directory)?),
         has_own_root: !matches!(own_root.0.as_str(), "" | "/") || !own_root.1.is_empty(),
-        user: Some(user).filter(|user| !matches!(user.as_str(), "" | "root" | "0")),
     })
 }
 
@@ -453,19 +454,19 @@ fn commands(ex: &Answer, plain: &Answer) -> Result<Vec<Exec>, Trouble> {
     })
 }
 
-/// The directory that `WorkingDirectory=` stands for: `!` before it says that it may be missing, `~` is root's home.
+/// The directory that `WorkingDirectory=` stands for: `!` before it says that it may be missing, `~` is the user's home.
 ///
 /// Source: `property_get_working_directory()` in systemd's `src/core/dbus-execute.c`.
-fn working_directory(root: &Path, property: &str) -> PathBuf {
+fn working_directory(root: &Path, property: &str, home: Option<&OsString>) -> PathBuf {
     let (path, may_be_missing) = match property.strip_prefix('!') {
         Some(path) => (path, true),
         None => (property, false),
     };
-    let path = Path::new(match path {
-        "" => "/",
-        "~" => "/root",
-        path => path,
-    });
+    let path = match path {
+        "" => Path::new("/"),
+        "~" => home.map_or(Path::new("/root"), Path::new),
+        path => Path::new(path),
+    };
     let is_missing = !root.join(path.strip_prefix("/").unwrap_or(path)).is_dir();
     if may_be_missing && is_missing {
         return PathBuf::from("/");
@@ -725,14 +726,15 @@ mod tests {
             ("/no/where", "/no/where"),
             ("!/no/where", "/"),
             ("!/etc", "/etc"),
-            ("~", "/root"),
+            ("~", "/home/k"),
         ] {
             assert_eq!(
-                working_directory(root, property),
+                working_directory(root, property, Some(&OsString::from("/home/k"))),
                 Path::new(expected),
                 "{property}"
             );
         }
+        assert_eq!(working_directory(root, "~", None), Path::new("/root"));
         assert_eq!(number("252.38-1~deb12u1"), 252);
         assert_eq!(number("262"), 262);
         assert_eq!(number("v262"), 0);
@@ -755,7 +757,6 @@ mod tests {
             environment: [("ARGS".into(), "--warn 'a b'".into())].into(),
             working_directory: PathBuf::from("/"),
             has_own_root: false,
-            user: None,
         };
         let check: Line<'_> = (
             "/usr/bin/kubelet-tunables",
