@@ -9,8 +9,9 @@
 //!   `--persist` only.
 //! - It says what set a wrong value and what the next boot will set, from the files that systemd reads at boot. This never
 //!   changes the exit code.
-//! - In kubelet's unit, waiting for systemd, the journal and standard error ends within two seconds. What the journal does not take goes to standard error; where
-//!   nobody reads, the exit code still tells.
+//! - In kubelet's unit, waiting for systemd, the journal and standard error ends within two seconds; a file system that does
+//!   not answer has no bound. What the journal does not take goes to standard error; where nobody reads, the exit code still
+//!   tells.
 //!
 //! The program depends on all others: on [`cli`], on [`told`], which is made of [`unit`] and [`kubelet`], on [`check`] and
 //! [`boot`], of which [`look`] puts one look together, and on [`report`] and [`exit`], which are made of that look. [`tunable`]

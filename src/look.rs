@@ -61,6 +61,12 @@ pub enum NotKnown {
     Script(PathBuf),
     /// A wrapper, which may change the directory, starts kubelet with a relative path to its configuration.
     WrappedRelativePath,
+    /// Behind a wrapper, which may have words of its own, stands what this kubelet would not take.
+    WrappedArguments(PathBuf),
+    /// A wrapper, which may write it, starts kubelet with this configuration, which is not there.
+    WrappedMissingFile(PathBuf),
+    /// The command begins with `+`, so that it may see other files, and write where the check cannot.
+    Privileged,
     /// The unit has a root directory of its own.
     OwnRoot(String),
 }

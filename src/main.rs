@@ -1,6 +1,7 @@
 //! Wires arguments, what kubelet was told, the look, the report and the exit code.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{check, correct};
 use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::look::{Image, Look, Mode, Note, Told, is_in_doubt, predict};
+use kubelet_tunables::look::{Image, Look, Mode, NotKnown, Note, Told, is_in_doubt, predict};
 use kubelet_tunables::persist::persist;
 use kubelet_tunables::report::{Audience, Format, Refusal, Stream, explain, refuse, say};
 use kubelet_tunables::root::Root;
@@ -60,10 +61,9 @@ fn main() -> ExitCode {
 /// An option that has no place in the unit that runs this.
 fn option_for_a_shell(root: &Root, cli: &Cli) -> Option<&'static str> {
     let is_own_check = || {
-        matches!(
-            source(cli, false, unit::own(root.path()).as_deref()),
-            Source::OwnUnit(_)
-        )
+        let own = unit::own(root.path());
+        cli.unit()
+            .is_some_and(|unit| own.is_none_or(|own| *unit == *own))
     };
     let option = cli.option_for_a_shell()?;
     // Another unit, such as one that collects metrics, reads what it prints.
@@ -105,6 +105,10 @@ fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     let asked = if asks {
         match ask(root, source(cli, is_person, own_unit.as_deref())) {
             Ok(asked) => asked,
+            // A slip in the unit's name is no reason to hold a kubelet.
+            Err(trouble) if !is_person => {
+                Asked::nothing(Told::NotKnown(NotKnown::Systemd(trouble)))
+            }
             Err(trouble) => {
                 let unit = cli.unit().unwrap_or_default();
                 return refuse(&Refusal::Unit(unit.to_string_lossy().into_owned(), trouble));
@@ -169,14 +173,15 @@ fn make_permanent(root: &Root) -> Note {
 }
 
 /// Where kubelet's words are to be had.
-fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&str>) -> Source<'a> {
+fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&'a str>) -> Source<'a> {
     match cli.unit() {
         // Started by another unit, such as one that collects metrics, it looks from outside too.
         Some(unit) if is_person || own_unit.is_some_and(|own| unit != own) => Source::Unit(unit),
         Some(unit) => Source::OwnUnit(unit),
         None if !cli.kubelet().is_empty() => Source::Words(cli.kubelet()),
         None if is_person && geteuid().is_root() => Source::UsualUnit,
-        None => Source::Nowhere,
+        None if is_person => Source::Nowhere,
+        None => own_unit.map_or(Source::Nowhere, |own| Source::OwnUnit(OsStr::new(own))),
     }
 }
 

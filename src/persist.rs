@@ -496,6 +496,7 @@ mod tests {
         our file edited | 90-kubelet.conf=edited | 90-kubelet.conf |
         our later file edited | zz-kubelet.conf=edited | zz-kubelet.conf |
         our file with more in it | 90-kubelet.conf=extended | zz-kubelet.conf |
+        our file hidden by a dot | .90-kubelet.conf=ours | 90-kubelet.conf |
         a copy of our file | 50.conf=edited | 90-kubelet.conf |
         our file no longer wins | 90-kubelet.conf=ours 99.conf=wrong | zz-kubelet.conf | 90-kubelet.conf
         two of ours no longer win | 90-kubelet.conf=ours zz-kubelet.conf=edited zzz.conf=wrong | zzz.kubelet.conf | 90-kubelet.conf zz-kubelet.conf

@@ -9,10 +9,10 @@ use rustix::fs::FileType;
 use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
 use crate::file;
-use crate::kubelet::{self, arguments::Arguments};
+use crate::kubelet::{self, Protection, arguments::Arguments};
 use crate::look::{Mode, NotKnown, Note, Told};
 use crate::root::Root;
-use crate::unit::{self, Start, Trouble, Unit, words};
+use crate::unit::{self, Exec, Start, Trouble, Unit, words};
 
 /// Where the words of kubelet's command line are to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Asked {
 ///
 /// # Errors
 ///
-/// That systemd knows no such unit, of one that a person named.
+/// That systemd knows no such unit as was named from outside.
 pub fn ask(files: &Root, source: Source) -> Result<Asked, Trouble> {
     let root = files.path();
     match source {
@@ -105,7 +105,14 @@ pub fn by_words(root: &Root, words: &[OsString]) -> Told {
 }
 
 fn told_by_own_unit(files: &Root, unit: &OsStr) -> Asked {
+    let is_this_program = |command: &Exec| {
+        Path::new(&command.program).file_name() == Some(OsStr::new(env!("CARGO_PKG_NAME")))
+    };
     match unit::exec_start(files.path(), unit) {
+        // The check is all that the unit starts.
+        Ok(start) if start.commands.first().is_some_and(is_this_program) => {
+            Asked::nothing(Told::Nothing)
+        }
         Ok(start) => Asked {
             unit: Some(unit.to_string_lossy().into_owned()),
             ..told_by_start(files, &start, &own_directory(), |name| {
@@ -138,7 +145,7 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
     match unit.options() {
         None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
         Some(options) => {
-            let (mode, note) = options_in_unit(files, name, options);
+            let (mode, note) = options_in_unit(files, options);
             asked.mode_in_unit = mode;
             asked.notes.extend(note);
         }
@@ -148,16 +155,9 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
 }
 
 /// What the options of the check in a unit make of a wrong tunable, and what is to be said of them.
-fn options_in_unit(
-    files: &Root,
-    unit: &OsStr,
-    options: Vec<OsString>,
-) -> (Option<Mode>, Option<Note>) {
-    let program = [env!("CARGO_PKG_NAME"), "--unit"].map(OsString::from);
-    let words = program
-        .into_iter()
-        .chain([unit.to_os_string()])
-        .chain(options);
+fn options_in_unit(files: &Root, options: Vec<OsString>) -> (Option<Mode>, Option<Note>) {
+    let program = OsString::from(env!("CARGO_PKG_NAME"));
+    let words = [program].into_iter().chain(options);
     let cli = match Cli::read(words) {
         Ok(cli) => cli,
         Err(answer) => return (None, Some(not_understood(files, &answer))),
@@ -183,10 +183,14 @@ fn told_by_start(
     directory: &Path,
     variable: impl Fn(&OsStr) -> Option<OsString>,
 ) -> Asked {
-    let told = start
-        .commands
-        .iter()
-        .find_map(|command| told_by_command(files, &command.words(&variable), directory));
+    let told = start.commands.iter().find_map(|command| {
+        let told = told_by_command(files, &command.words(&variable), directory)?;
+        Some(if command.is_privileged {
+            Told::NotKnown(NotKnown::Privileged)
+        } else {
+            told
+        })
+    });
     let told = told.unwrap_or_else(|| {
         Told::NotKnown(match start.commands.first() {
             Some(command) => NotKnown::NoKubelet(PathBuf::from(&command.program)),
@@ -212,14 +216,23 @@ fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option
     }
     let is_wrapped = kubelet.len() < words.len()
         && Path::new(&words[0]).file_name() != Some(OsStr::new("hyperkube"));
-    if is_wrapped && let Ok(arguments) = Arguments::parse(kubelet) {
-        let mut paths = arguments.config.iter().chain(&arguments.config_dir);
-        if paths.any(|path| Path::new(path).is_relative()) {
-            // The wrapper may be one that changes the directory, as env(1) can.
-            return Some(Told::NotKnown(NotKnown::WrappedRelativePath));
-        }
+    let not_known = |why| Some(Told::NotKnown(why));
+    if !is_wrapped {
+        return Some(Told::Kubelet(kubelet::read(files, directory, kubelet)));
     }
-    Some(Told::Kubelet(kubelet::read(files, directory, kubelet)))
+    let Ok(arguments) = Arguments::parse(kubelet) else {
+        return not_known(NotKnown::WrappedArguments(PathBuf::from(&words[0])));
+    };
+    let mut paths = arguments.config.iter().chain(&arguments.config_dir);
+    if paths.any(|path| Path::new(path).is_relative()) {
+        // The wrapper may be one that changes the directory, as env(1) can.
+        return not_known(NotKnown::WrappedRelativePath);
+    }
+    let kubelet = kubelet::read(files, directory, kubelet);
+    match kubelet.protection {
+        Protection::NotThereYet(path) => not_known(NotKnown::WrappedMissingFile(path)),
+        _ => Some(Told::Kubelet(kubelet)),
+    }
 }
 
 /// Whether the kernel would hand this program to an interpreter.
@@ -285,4 +298,69 @@ fn file_of_options(files: &Root) -> Option<PathBuf> {
                 .any(|line| line.trim_ascii_start().starts_with(OPTIONS.as_bytes()))
     })
     .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rustix::fs::{CWD, mkfifoat};
+
+    use super::*;
+
+    /// What is said of these options in a unit, and what they make of a wrong tunable.
+    fn in_unit(files: &Root, options: &str) -> (Option<Mode>, String) {
+        let words = format!("--unit kubelet.service {options}");
+        let words = words.split_whitespace().map(OsString::from).collect();
+        let (mode, note) = options_in_unit(files, words);
+        let said = match note {
+            Some(Note::OptionsNotUnderstood { complaint, .. }) => complaint,
+            Some(Note::OptionInUnit(option)) => option.to_string(),
+            _ => String::new(),
+        };
+        (mode, said)
+    }
+
+    #[test]
+    fn options_count_by_hand_as_they_do_in_the_unit() {
+        let files = Root::machine(Path::new("/nonexistent"));
+        for (options, mode, expected) in [
+            ("", None, ""),
+            ("--modify", Some(Mode::ModifiedInUnit), "--modify"),
+            ("--warn", Some(Mode::Warn), "--warn"),
+            ("--modify --format=json", None, "'--format' is for a shell"),
+            ("--modify --persist", None, "'--persist' is for a shell"),
+            ("--root=/mnt --strict", None, "cannot be used with"),
+            ("--unit=other --warn", None, "cannot be used multiple times"),
+            ("--strict --help", None, "'--help' is for a shell"),
+            ("--wran", None, "a similar argument exists: '--warn'"),
+        ] {
+            let (found, said) = in_unit(&files, options);
+            assert_eq!(found, mode, "{options}");
+            assert!(said.contains(expected), "{options}: {said}");
+            assert!(!said.contains("-- --"), "it would be kubelet's: {said}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_the_options_is_not_waited_for() {
+        let root = env::temp_dir().join(format!("kubelet-tunables-t-{}", std::process::id()));
+        fs::create_dir_all(root.join("etc/default")).unwrap();
+        fs::create_dir_all(root.join("etc/sysconfig")).unwrap();
+        mkfifoat(
+            CWD,
+            root.join("etc/sysconfig/kubelet-tunables"),
+            0o600.into(),
+        )
+        .unwrap();
+        let path = "/etc/default/kubelet-tunables";
+        fs::write(
+            root.join(&path[1..]),
+            "# x\n KUBELET_TUNABLES_ARGS=\"--wran\"\n",
+        )
+        .unwrap();
+        let found = file_of_options(&Root::machine(&root));
+        assert_eq!(found.as_deref(), Some(Path::new(path)));
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -91,7 +91,7 @@ mod tests {
         for (path, content) in [
             (
                 "etc/default/kdump-tools",
-                "USE_KDUMP=1\nKDUMP_SYSCTL=\"kernel.panic_on_oops=1\"\n",
+                "USE_KDUMP=1\nKDUMP_SYSCTL=\"kernel.panic_on_oops=1 kernel.panic=30\"\n",
             ),
             ("etc/ufw/sysctl.conf", "#kernel/panic_on_oops=1\n"),
             (
@@ -116,12 +116,11 @@ mod tests {
             ]
         );
         assert_eq!(suspects(kernel_panic_on_oops, Some(0)), [Suspect::Tuned]);
-        for actual in [None, Some(1)] {
-            assert_eq!(
-                suspects(&TUNABLES[2], actual),
-                [Suspect::Tuned, file("sysctl -p", "/etc/sysctl.conf", 5)]
-            );
-        }
+        let kdump = file("kdump-tools", "/etc/default/kdump-tools", 2);
+        let sysctl = file("sysctl -p", "/etc/sysctl.conf", 5);
+        assert_eq!(suspects(&TUNABLES[2], Some(1)), [Suspect::Tuned, sysctl]);
+        assert_eq!(suspects(&TUNABLES[2], Some(30)), [Suspect::Tuned, kdump]);
+        assert_eq!(suspects(&TUNABLES[2], None).len(), 3);
         assert_eq!(
             suspects(&TUNABLES[2], Some(7)),
             [Suspect::Tuned],

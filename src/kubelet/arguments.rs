@@ -77,6 +77,10 @@ pub struct Arguments {
     pub beaten: Flags,
     /// The first word that not every version of kubelet takes.
     pub may_refuse: Option<String>,
+    /// The word `--dynamic-config-dir`, unless it is empty: a kubelet up to 1.23 may go by a file that is kept there.
+    pub dynamic: Option<String>,
+    /// The word `--runonce`: a kubelet that has it never looks at its tunables.
+    pub run_once: Option<String>,
 }
 
 /// The flags that files have keys for.
@@ -187,6 +191,8 @@ impl Arguments {
                 }
                 (b"config", _) => arguments.config = path(),
                 (b"config-dir", _) => arguments.config_dir = path(),
+                (b"dynamic-config-dir", _) => arguments.dynamic = path().map(|_| shown()),
+                (b"runonce", _) => arguments.run_once = boolean()?.then(shown),
                 (b"help", Reading::First) => help = boolean()?,
                 (b"help", Reading::Second) => return Err("it prints its help".to_string()),
                 (b"version", Reading::First) => {

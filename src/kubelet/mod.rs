@@ -104,6 +104,8 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
         flags,
         beaten,
         may_refuse,
+        dynamic,
+        run_once,
         ..
     } = &arguments;
     let mut in_user_namespace = None;
@@ -130,6 +132,17 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
         }
         (Ok(None), None) => Protection::Off(Ground::Default),
         (Err(protection), _) => protection,
+    };
+    let is_known = matches!(protection, Protection::On(_) | Protection::Off(_));
+    let protection = match (run_once, dynamic) {
+        (Some(word), _) if is_known => {
+            Protection::Unknown(format!("kubelet does not apply it with {word}"))
+        }
+        // Source: `kubeletConfigFlagPrecedence`, which kubelet applies to that file too.
+        (_, Some(word)) if is_known && flags.protect.is_none() => Protection::Unknown(format!(
+            "with {word}, kubelet up to 1.23 may take its configuration from the API server"
+        )),
+        _ => protection,
     };
     Kubelet {
         protection,
@@ -425,6 +438,21 @@ mod tests {
         );
         assert_eq!(gates.in_user_namespace, Some(false));
         assert_eq!(gates.may_refuse.as_deref(), Some("--runonce"));
+        for (words, expected) in [
+            ("--runonce", "not known"),
+            ("--runonce --protect-kernel-defaults", "not known"),
+            ("--runonce=false", "off"),
+            ("--runonce --config=/nowhere", "/nowhere is not there"),
+            ("--dynamic-config-dir=/x", "not known"),
+            (
+                "--dynamic-config-dir /x --protect-kernel-defaults=false",
+                "off",
+            ),
+            ("--dynamic-config-dir=", "off"),
+        ] {
+            let said = said(&kubelet(&root, words).protection);
+            assert!(said.starts_with(expected), "{words}: {said}");
+        }
         fs::remove_dir_all(&root).unwrap();
     }
 

@@ -12,11 +12,16 @@ mod stream;
 mod terminal;
 mod words;
 
+use std::env;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 use log::Level;
+use rustix::fs::{FileType, fstat, major, minor};
+use rustix::process::{Pid, getppid};
+use systemd_journal_logger::connected_to_journal;
 
 use crate::exit::Exit;
 use crate::look::Look;
@@ -33,7 +38,7 @@ pub enum Audience {
     Person,
     /// A service manager: what is wrong and nothing else.
     Service {
-        /// Standard error is a stream to the journal.
+        /// Standard error is a stream to the journal, or leads nowhere.
         journal: bool,
     },
 }
@@ -42,18 +47,36 @@ impl Audience {
     /// Who started this process.
     ///
     /// `JOURNAL_STREAM` names the stream that systemd connected to the journal and `SYSTEMD_EXEC_PID` the process that
-    /// it executed. A shell can inherit both, so both are compared with what this process is. Source: systemd.exec(5).
+    /// it executed. A shell can inherit both, so both are compared with what this process is. The second is new in systemd
+    /// 248; an older one sets `INVOCATION_ID`, which a shell can inherit too, but then its parent is not PID 1. Source:
+    /// systemd.exec(5).
     pub fn of_this_process() -> Self {
-        if systemd_journal_logger::connected_to_journal() {
+        let is_named = || {
+            let pid = env::var("SYSTEMD_EXEC_PID");
+            pid.is_ok_and(|pid| pid == std::process::id().to_string())
+        };
+        let is_by_pid_1 = || {
+            getppid() == Some(Pid::INIT)
+                && ["INVOCATION_ID", "NOTIFY_SOCKET"].map(env::var_os) != [None, None]
+        };
+        if connected_to_journal() {
             Self::Service { journal: true }
-        } else if std::env::var("SYSTEMD_EXEC_PID")
-            .is_ok_and(|pid| pid == std::process::id().to_string())
-        {
-            Self::Service { journal: false }
+        } else if is_named() || is_by_pid_1() {
+            // What goes to /dev/null nobody would ever read.
+            let journal = is_null(std::io::stderr());
+            Self::Service { journal }
         } else {
             Self::Person
         }
     }
+}
+
+/// Whether it is /dev/null. Source: Documentation/admin-guide/devices.txt.
+fn is_null(stream: impl AsFd) -> bool {
+    fstat(stream).is_ok_and(|stat| {
+        let device = (major(stat.st_rdev), minor(stat.st_rdev));
+        FileType::from_raw_mode(stat.st_mode).is_char_device() && device == (1, 3)
+    })
 }
 
 /// The form of what is printed to standard output.

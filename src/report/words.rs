@@ -501,6 +501,17 @@ pub(super) fn not_known(why: &NotKnown) -> String {
         NotKnown::WrappedRelativePath => {
             "a wrapper starts kubelet, whose configuration has a relative path".to_string()
         }
+        NotKnown::WrappedArguments(program) => format!(
+            "kubelet would not take all that {} is given",
+            plain_path(program)
+        ),
+        NotKnown::WrappedMissingFile(path) => format!(
+            "{} is not there, and what starts kubelet may write it",
+            plain_path(path)
+        ),
+        NotKnown::Privileged => {
+            "ExecStart= begins with +, so kubelet may see other files than this check".to_string()
+        }
         NotKnown::OwnRoot(unit) => format!("{} has a root directory of its own", plain(unit)),
     }
 }
@@ -720,6 +731,10 @@ mod tests {
         }
     }
 
+    fn not_persisted() -> Note {
+        Note::NotPersisted(PersistError::NoName { last: "/x".into() })
+    }
+
     #[test]
     fn each_summary_says_first_what_becomes_of_kubelet() {
         let boot = Boot::new(&Root::machine(Path::new(concat!(
@@ -817,7 +832,9 @@ mod tests {
                 "kubelet will start: the check in the unit corrects 1 of 6 kernel tunables first",
             ),
         ] {
-            let look = look(mode, told, panic, &boot);
+            let mut look = look(mode, told, panic, &boot);
+            assert_eq!(summary(&look, audience), expected);
+            look.notes.push(not_persisted());
             assert_eq!(summary(&look, audience), expected);
         }
     }

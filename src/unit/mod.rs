@@ -29,6 +29,9 @@ pub struct Exec {
     pub argv: Vec<OsString>,
     /// Whether systemd replaces variables in `argv`; not where the command begins with `:`.
     pub expands: bool,
+    /// Whether the command begins with `+`: what restricts the unit's other processes, and so the check, does not restrict
+    /// it.
+    pub is_privileged: bool,
 }
 
 impl Exec {
@@ -431,25 +434,20 @@ type CommandEx = (
 type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
 fn commands(ex: &Answer, plain: &Answer) -> Result<Vec<Exec>, Trouble> {
-    let exec = |program: String, argv: Vec<String>, expands| Exec {
+    let exec = |program: String, argv: Vec<String>, flags: &[String]| Exec {
         program: program.into(),
         argv: argv.into_iter().map(OsString::from).collect(),
-        expands,
+        expands: !flags.iter().any(|flag| flag == "no-env-expand"),
+        is_privileged: flags.iter().any(|flag| flag == "privileged"),
     };
     Ok(match ex.read_if_known::<Vec<CommandEx>>()? {
         Some(commands) => commands
             .into_iter()
-            .map(|(program, argv, flags, ..)| {
-                exec(
-                    program,
-                    argv,
-                    !flags.iter().any(|flag| flag == "no-env-expand"),
-                )
-            })
+            .map(|(program, argv, flags, ..)| exec(program, argv, &flags))
             .collect(),
         None => or_default::<Vec<Command>>(plain)?
             .into_iter()
-            .map(|(program, argv, ..)| exec(program, argv, true))
+            .map(|(program, argv, ..)| exec(program, argv, &[]))
             .collect(),
     })
 }
@@ -748,6 +746,7 @@ mod tests {
                 program: program.into(),
                 argv: argv.into_iter().map(OsString::from).collect(),
                 expands: flags.is_empty(),
+                is_privileged: false,
             }
         };
         let unit = |checks: &[Line<'_>]| Unit {

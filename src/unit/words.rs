@@ -86,7 +86,7 @@ pub fn split(value: &[u8]) -> Vec<OsString> {
 
 /// Programs that run another one elsewhere (with other files, on another machine, in another unit), and shells, which do
 /// with their words what they like: which files that kubelet reads, or which flags it gets, is not known.
-const OPAQUE: [&str; 49] = [
+const OPAQUE: [&str; 51] = [
     // Shells.
     "ash",
     "bash",
@@ -140,6 +140,9 @@ const OPAQUE: [&str; 49] = [
     "systemctl",
     "systemd-run",
     "vagrant",
+    // Words from elsewhere, or to be given in another order.
+    "start-stop-daemon",
+    "xargs",
 ];
 
 /// Finds where kubelet begins: its command line with the program first, or none where that is not known.
