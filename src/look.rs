@@ -63,8 +63,12 @@ pub enum NotKnown {
     WrappedRelativePath,
     /// Behind a wrapper, which may have words of its own, stands what this kubelet would not take.
     WrappedArguments(PathBuf),
-    /// A wrapper, which may write it, starts kubelet with this configuration, which is not there.
-    WrappedMissingFile(PathBuf),
+    /// A wrapper, which may write it first, starts kubelet with this file or folder, which is not there or in a volatile place.
+    WrappedFile(PathBuf),
+    /// This flag makes a kubelet that has it leave its tunables alone.
+    RunsOnce(String),
+    /// The check, which another unit runs, was to look at a unit of this name, and there is none.
+    NoSuchUnit(String),
     /// The command begins with `+`, so that it may see other files, and write where the check cannot.
     Privileged,
     /// The unit has a root directory of its own.

@@ -63,7 +63,7 @@ fn option_for_a_shell(root: &Root, cli: &Cli) -> Option<&'static str> {
     let is_own_check = || {
         let own = unit::own(root.path());
         cli.unit()
-            .is_some_and(|unit| own.is_none_or(|own| *unit == *own))
+            .is_some_and(|unit| own.is_none_or(|own| is_same_unit(unit, &own)))
     };
     let option = cli.option_for_a_shell()?;
     // Another unit, such as one that collects metrics, reads what it prints.
@@ -105,13 +105,14 @@ fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     let asked = if asks {
         match ask(root, source(cli, is_person, own_unit.as_deref())) {
             Ok(asked) => asked,
-            // A slip in the unit's name is no reason to hold a kubelet.
-            Err(trouble) if !is_person => {
-                Asked::nothing(Told::NotKnown(NotKnown::Systemd(trouble)))
-            }
             Err(trouble) => {
                 let unit = cli.unit().unwrap_or_default();
-                return refuse(&Refusal::Unit(unit.to_string_lossy().into_owned(), trouble));
+                let unit = unit.to_string_lossy().into_owned();
+                if is_person {
+                    return refuse(&Refusal::Unit(unit, trouble));
+                }
+                // A slip in the unit's name is no reason to hold a kubelet.
+                Asked::nothing(Told::NotKnown(NotKnown::NoSuchUnit(unit)))
             }
         }
     } else {
@@ -176,13 +177,20 @@ fn make_permanent(root: &Root) -> Note {
 fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&'a str>) -> Source<'a> {
     match cli.unit() {
         // Started by another unit, such as one that collects metrics, it looks from outside too.
-        Some(unit) if is_person || own_unit.is_some_and(|own| unit != own) => Source::Unit(unit),
+        Some(unit) if is_person || own_unit.is_some_and(|own| !is_same_unit(unit, own)) => {
+            Source::Unit(unit)
+        }
         Some(unit) => Source::OwnUnit(unit),
         None if !cli.kubelet().is_empty() => Source::Words(cli.kubelet()),
         None if is_person && geteuid().is_root() => Source::UsualUnit,
         None if is_person => Source::Nowhere,
         None => own_unit.map_or(Source::Nowhere, |own| Source::OwnUnit(OsStr::new(own))),
     }
+}
+
+/// Whether a unit was named that has this full name.
+fn is_same_unit(named: &OsStr, own: &str) -> bool {
+    named == own || own.strip_suffix(".service").is_some_and(|own| named == own)
 }
 
 /// Variables that were meant to hold the options of the check.

@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
 use crate::file;
-use crate::kubelet::{self, Protection, arguments::Arguments};
+use crate::kubelet::{self, Kubelet, Protection, arguments::Arguments};
 use crate::look::{Mode, NotKnown, Note, Told};
 use crate::root::Root;
 use crate::unit::{self, Exec, Start, Trouble, Unit, words};
@@ -99,7 +99,7 @@ pub fn by_words(root: &Root, words: &[OsString]) -> Told {
         } else if is_script(root, &program) {
             Told::NotKnown(NotKnown::Script(program))
         } else {
-            Told::Kubelet(kubelet::read(root, &directory, &words))
+            told_by_kubelet(root, &directory, &words)
         }
     })
 }
@@ -110,9 +110,7 @@ fn told_by_own_unit(files: &Root, unit: &OsStr) -> Asked {
     };
     match unit::exec_start(files.path(), unit) {
         // The check is all that the unit starts.
-        Ok(start) if start.commands.first().is_some_and(is_this_program) => {
-            Asked::nothing(Told::Nothing)
-        }
+        Ok(start) if start.commands.iter().all(is_this_program) => Asked::nothing(Told::Nothing),
         Ok(start) => Asked {
             unit: Some(unit.to_string_lossy().into_owned()),
             ..told_by_start(files, &start, &own_directory(), |name| {
@@ -218,20 +216,48 @@ fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option
         && Path::new(&words[0]).file_name() != Some(OsStr::new("hyperkube"));
     let not_known = |why| Some(Told::NotKnown(why));
     if !is_wrapped {
-        return Some(Told::Kubelet(kubelet::read(files, directory, kubelet)));
+        return Some(told_by_kubelet(files, directory, kubelet));
     }
     let Ok(arguments) = Arguments::parse(kubelet) else {
         return not_known(NotKnown::WrappedArguments(PathBuf::from(&words[0])));
     };
-    let mut paths = arguments.config.iter().chain(&arguments.config_dir);
-    if paths.any(|path| Path::new(path).is_relative()) {
+    let paths = arguments.config.iter().chain(&arguments.config_dir);
+    let mut paths = paths.map(Path::new);
+    if paths.clone().any(Path::is_relative) {
         // The wrapper may be one that changes the directory, as env(1) can.
         return not_known(NotKnown::WrappedRelativePath);
     }
-    let kubelet = kubelet::read(files, directory, kubelet);
-    match kubelet.protection {
-        Protection::NotThereYet(path) => not_known(NotKnown::WrappedMissingFile(path)),
-        _ => Some(Told::Kubelet(kubelet)),
+    // What an earlier start has left there, the wrapper may write anew.
+    let is_volatile = |path: &&Path| {
+        ["/run", "/var/run", "/tmp"]
+            .iter()
+            .any(|it| path.starts_with(it))
+    };
+    if let Some(path) = paths.find(is_volatile) {
+        return not_known(NotKnown::WrappedFile(path.to_path_buf()));
+    }
+    Some(match told_by_kubelet(files, directory, kubelet) {
+        Told::Kubelet(kubelet) => match kubelet.protection {
+            Protection::NotThereYet(path) => Told::NotKnown(NotKnown::WrappedFile(path)),
+            // Until the wrapper has written it, or made the folder.
+            Protection::Fails(why) => Told::Kubelet(Kubelet {
+                protection: Protection::Unknown(why),
+                ..kubelet
+            }),
+            _ => Told::Kubelet(kubelet),
+        },
+        told => told,
+    })
+}
+
+/// What the words of a kubelet's own command line tell it.
+fn told_by_kubelet(files: &Root, directory: &Path, words: &[OsString]) -> Told {
+    match Arguments::parse(words) {
+        Ok(Arguments {
+            run_once: Some(word),
+            ..
+        }) => Told::NotKnown(NotKnown::RunsOnce(word)),
+        _ => Told::Kubelet(kubelet::read(files, directory, words)),
     }
 }
 

@@ -15,8 +15,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::system::sysinfo;
-
 use crate::root::Root;
 use crate::tunable::{TUNABLES, Tunable};
 use kernel_config::{KernelConfig, decides, read_if_there};
@@ -270,7 +268,7 @@ impl Boot {
             let stamp = |seconds: i64| Some(Duration::from_secs(u64::try_from(seconds).ok()?));
             Some((stamp(file.mtime())?, stamp(file.ctime())?))
         });
-        match (stamps, booted_at()) {
+        match (stamps, self.booted_at()) {
             (Some((modified, changed)), Some(booted)) => age(modified, changed, booted),
             _ => WhyUnheeded::Unclear,
         }
@@ -292,6 +290,16 @@ impl Boot {
         self.sysctl_d()
             .problems()
             .chain(self.cmdline().as_ref().err())
+    }
+
+    /// When the machine was booted, since the epoch. Source: `proc_uptime(5)`.
+    fn booted_at(&self) -> Option<Duration> {
+        let mut text = Vec::new();
+        self.root.read("proc/uptime", FILE_LIMIT, &mut text).ok()?;
+        let seconds = text.split(|&byte| byte == b'.').next()?;
+        let up = str::from_utf8(seconds).ok()?.parse().ok()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        now.checked_sub(Duration::from_secs(up))
     }
 
     fn sysctl_d(&self) -> &SysctlD {
@@ -351,13 +359,6 @@ fn without_comments(text: &[u8]) -> Vec<u8> {
         .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
         .collect::<Vec<_>>()
         .concat()
-}
-
-/// When the machine was booted, since the epoch.
-fn booted_at() -> Option<Duration> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let up = u64::try_from(sysinfo().uptime).ok()?;
-    now.checked_sub(Duration::from_secs(up))
 }
 
 /// What a file's stamps, content and inode, tell of a line in it. A package or `cp -p` brings an old content at a late

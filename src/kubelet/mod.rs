@@ -105,7 +105,6 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
         beaten,
         may_refuse,
         dynamic,
-        run_once,
         ..
     } = &arguments;
     let mut in_user_namespace = None;
@@ -134,12 +133,9 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
         (Err(protection), _) => protection,
     };
     let is_known = matches!(protection, Protection::On(_) | Protection::Off(_));
-    let protection = match (run_once, dynamic) {
-        (Some(word), _) if is_known => {
-            Protection::Unknown(format!("kubelet does not apply it with {word}"))
-        }
+    let protection = match dynamic {
         // Source: `kubeletConfigFlagPrecedence`, which kubelet applies to that file too.
-        (_, Some(word)) if is_known && flags.protect.is_none() => Protection::Unknown(format!(
+        Some(word) if is_known && flags.protect.is_none() => Protection::Unknown(format!(
             "with {word}, kubelet up to 1.23 may take its configuration from the API server"
         )),
         _ => protection,
@@ -439,10 +435,6 @@ mod tests {
         assert_eq!(gates.in_user_namespace, Some(false));
         assert_eq!(gates.may_refuse.as_deref(), Some("--runonce"));
         for (words, expected) in [
-            ("--runonce", "not known"),
-            ("--runonce --protect-kernel-defaults", "not known"),
-            ("--runonce=false", "off"),
-            ("--runonce --config=/nowhere", "/nowhere is not there"),
             ("--dynamic-config-dir=/x", "not known"),
             (
                 "--dynamic-config-dir /x --protect-kernel-defaults=false",

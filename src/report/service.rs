@@ -10,6 +10,7 @@ use libsystemd::daemon::{self, NotifyState};
 use log::Level;
 
 use super::entry::Entry;
+use super::is_null;
 use super::journal::Sending;
 use super::stream::Stream;
 use crate::background::Background;
@@ -65,7 +66,12 @@ pub(super) fn say(
         );
     }
     if !rest.is_empty() {
-        Stream::Stderr.print_within(&rest, STDERR_LIMIT);
+        let stream = if is_null(std::io::stderr()) {
+            Stream::Stdout
+        } else {
+            Stream::Stderr
+        };
+        stream.print_within(&rest, STDERR_LIMIT);
     }
 }
 

@@ -499,16 +499,19 @@ pub(super) fn not_known(why: &NotKnown) -> String {
             plain_path(program)
         ),
         NotKnown::WrappedRelativePath => {
-            "a wrapper starts kubelet, whose configuration has a relative path".to_string()
+            "a wrapper starts kubelet, and the path of kubelet's configuration is relative"
+                .to_string()
         }
         NotKnown::WrappedArguments(program) => format!(
-            "kubelet would not take all that {} is given",
+            "{} gets arguments that kubelet does not take",
             plain_path(program)
         ),
-        NotKnown::WrappedMissingFile(path) => format!(
-            "{} is not there, and what starts kubelet may write it",
+        NotKnown::WrappedFile(path) => format!(
+            "the wrapper that starts kubelet may write {}",
             plain_path(path)
         ),
+        NotKnown::RunsOnce(word) => format!("kubelet does not apply it with {}", plain(word)),
+        NotKnown::NoSuchUnit(unit) => format!("--unit {}: unit not found", plain(unit)),
         NotKnown::Privileged => {
             "ExecStart= begins with +, so kubelet may see other files than this check".to_string()
         }
