@@ -25,6 +25,7 @@ impl ProcSys {
     /// The /proc/sys below `root`, which is `/` but in tests.
     pub fn new(root: &Path) -> Self {
         Self {
+            // The names are put behind its slash.
             base: root.join("proc/sys/"),
         }
     }

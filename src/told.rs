@@ -209,12 +209,12 @@ fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option
     };
     let kubelet = words::kubelet(words, is_executable)?;
     let program = Path::new(&kubelet[0]);
+    let not_known = |why| Some(Told::NotKnown(why));
     if is_script(files, program) {
-        return Some(Told::NotKnown(NotKnown::Script(program.to_path_buf())));
+        return not_known(NotKnown::Script(program.to_path_buf()));
     }
     let is_wrapped = kubelet.len() < words.len()
         && Path::new(&words[0]).file_name() != Some(OsStr::new("hyperkube"));
-    let not_known = |why| Some(Told::NotKnown(why));
     if !is_wrapped {
         return Some(told_by_kubelet(files, directory, kubelet));
     }

@@ -56,8 +56,8 @@ impl Audience {
             pid.is_ok_and(|pid| pid == std::process::id().to_string())
         };
         let is_by_pid_1 = || {
-            getppid() == Some(Pid::INIT)
-                && ["INVOCATION_ID", "NOTIFY_SOCKET"].map(env::var_os) != [None, None]
+            let is_set = |name| env::var_os(name).is_some();
+            getppid() == Some(Pid::INIT) && (is_set("INVOCATION_ID") || is_set("NOTIFY_SOCKET"))
         };
         if connected_to_journal() {
             Self::Service { journal: true }

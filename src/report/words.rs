@@ -468,6 +468,7 @@ pub(super) fn ground(told: &Told) -> Option<String> {
     };
     match told {
         Told::NotAsked | Told::Nothing => None,
+        Told::NotKnown(why @ NotKnown::RunsOnce(_)) => Some(not_known(why)),
         Told::NotKnown(why) => unknown(&not_known(why)),
         Told::NotStarted { unit, why } => Some(not_started_by_systemd(unit, why)),
         Told::Kubelet(kubelet) => match &kubelet.protection {
@@ -510,7 +511,7 @@ pub(super) fn not_known(why: &NotKnown) -> String {
             "the wrapper that starts kubelet may write {}",
             plain_path(path)
         ),
-        NotKnown::RunsOnce(word) => format!("kubelet does not apply it with {}", plain(word)),
+        NotKnown::RunsOnce(word) => format!("with {}, kubelet does not check them", plain(word)),
         NotKnown::NoSuchUnit(unit) => format!("--unit {}: unit not found", plain(unit)),
         NotKnown::Privileged => {
             "ExecStart= begins with +, so kubelet may see other files than this check".to_string()

@@ -562,7 +562,7 @@ mod tests {
     const KUBELET: Line<'_> = (
         "/usr/bin/kubelet",
         &["/usr/bin/kubelet", "--x=y z", "$A"],
-        &["no-env-expand"],
+        &["no-env-expand", "privileged"],
     );
     const PLAIN: Line<'_> = ("/bin/x", &["name", "$A", "${A}"], &["ignore-failure"]);
 
@@ -595,12 +595,9 @@ mod tests {
                 .iter()
                 .any(|name| unset.takes(OsStr::new(name)))
         );
-        let expands: Vec<_> = read
-            .commands
-            .iter()
-            .map(|command| command.expands)
-            .collect();
-        assert_eq!(expands, [false, true]);
+        let flags = |command: &Exec| (command.expands, command.is_privileged);
+        let flags: Vec<_> = read.commands.iter().map(flags).collect();
+        assert_eq!(flags, [(false, true), (true, false)]);
         let variable = |_: &OsStr| Some(OsString::from("b c"));
         assert_eq!(
             read.commands[0].words(variable),
