@@ -140,10 +140,10 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
     if unit.has_own_root {
         asked.told = Told::NotKnown(NotKnown::OwnRoot(unit.name.clone()));
     }
-    match unit.options() {
+    let checks = unit.options();
+    match decisive(checks.map(|options| options_in_unit(files, options))) {
         None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
-        Some(options) => {
-            let (mode, note) = options_in_unit(files, options);
+        Some((mode, note)) => {
             asked.mode_in_unit = mode;
             asked.notes.extend(note);
         }
@@ -152,8 +152,23 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
     asked
 }
 
-/// What the options of the check in a unit make of a wrong tunable, and what is to be said of them.
-fn options_in_unit(files: &Root, options: Vec<OsString>) -> (Option<Mode>, Option<Note>) {
+/// What the options of a check in a unit make of a wrong tunable, and what is to be said of them.
+type InUnit = (Option<Mode>, Option<Note>);
+
+/// Of several checks in a unit the one that decides: the first that does not only warn.
+fn decisive(mut checks: impl Iterator<Item = InUnit>) -> Option<InUnit> {
+    let first = checks.next()?;
+    if first.0 != Some(Mode::Warn) {
+        return Some(first);
+    }
+    Some(
+        checks
+            .find(|(mode, _)| *mode != Some(Mode::Warn))
+            .unwrap_or(first),
+    )
+}
+
+fn options_in_unit(files: &Root, options: Vec<OsString>) -> InUnit {
     let program = OsString::from(env!("CARGO_PKG_NAME"));
     let words = [program].into_iter().chain(options);
     let cli = match Cli::read(words) {
@@ -365,6 +380,22 @@ mod tests {
             assert_eq!(found, mode, "{options}");
             assert!(said.contains(expected), "{options}: {said}");
             assert!(!said.contains("-- --"), "it would be kubelet's: {said}");
+        }
+    }
+
+    #[test]
+    fn a_check_that_only_warns_leaves_it_to_the_next() {
+        use Mode::{ModifiedInUnit, Strict, Warn};
+        for (modes, expected) in [
+            (&[][..], None),
+            (&[Some(Warn)], Some(Some(Warn))),
+            (&[Some(Warn), None], Some(None)),
+            (&[None, Some(Warn)], Some(None)),
+            (&[Some(Warn), Some(Strict)], Some(Some(Strict))),
+            (&[Some(ModifiedInUnit), None], Some(Some(ModifiedInUnit))),
+        ] {
+            let checks = modes.iter().map(|mode| (*mode, None));
+            assert_eq!(decisive(checks).map(|it| it.0), expected, "{modes:?}");
         }
     }
 

@@ -579,7 +579,7 @@ pub(super) fn note(note: &Note) -> String {
             plain(name)
         ),
         Note::OptionInUnit(option) => {
-            format!("The check in the unit has the option {option} (KUBELET_TUNABLES_ARGS)")
+            format!("The check in the unit has the option {option}")
         }
         Note::NotInUnit(unit) => format!("The check does not run in {}", plain(unit)),
         Note::Persisted(Persisted { file, removed }) => {

@@ -112,16 +112,14 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// The options of the check in this unit's `ExecStartPre=`, as it will get them; none where the unit has no check.
-    pub fn options(&self) -> Option<Vec<OsString>> {
-        let check = self.exec_start_pre.iter().find(|command| {
+    /// The options of each check in this unit's `ExecStartPre=`, as it will get them, in their order.
+    pub fn options(&self) -> impl Iterator<Item = Vec<OsString>> {
+        let is_check = |command: &&Exec| {
             Path::new(&command.program).file_name() == Some(OsStr::new(env!("CARGO_PKG_NAME")))
-        })?;
-        Some(
-            check
-                .words(|name| self.environment.get(name).cloned())
-                .split_off(1),
-        )
+        };
+        let variable = |name: &OsStr| self.environment.get(name).cloned();
+        let checks = self.exec_start_pre.iter().filter(is_check);
+        checks.map(move |check| check.words(variable).split_off(1))
     }
 }
 
@@ -770,8 +768,14 @@ mod tests {
             &["sysctl", "/usr/bin/kubelet-tunables"],
             &[],
         );
-        let options = unit(&[other, check]).options().unwrap();
-        assert_eq!(options, ["--unit", "kubelet.service", "--warn", "a b"]);
-        assert_eq!(unit(&[other]).options(), None);
+        let expected = ["--unit", "kubelet.service", "--warn", "a b"];
+        for (commands, checks) in [
+            (&[other, check][..], 1),
+            (&[check, other, check], 2),
+            (&[other], 0),
+        ] {
+            let options: Vec<_> = unit(commands).options().collect();
+            assert_eq!(options, vec![expected; checks]);
+        }
     }
 }
