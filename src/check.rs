@@ -5,7 +5,7 @@ use crate::tunable::{TUNABLES, Tunable};
 
 /// What was found of one tunable.
 #[derive(Debug)]
-pub struct Finding {
+pub struct Reading {
     /// The row of the table.
     pub tunable: &'static Tunable,
     /// The value that it has now.
@@ -16,7 +16,7 @@ pub struct Finding {
     pub refused: Option<SysctlError>,
 }
 
-impl Finding {
+impl Reading {
     /// The value, where it is not the one that kubelet needs.
     pub fn wrong(&self) -> Option<i64> {
         match self.now {
@@ -32,12 +32,12 @@ impl Finding {
 }
 
 /// One finding for each row of the table, in its order.
-pub type Findings = [Finding; TUNABLES.len()];
+pub type Readings = [Reading; TUNABLES.len()];
 
 /// Looks at all six, and at whether a wrong one could be changed; changes nothing.
-pub fn check(proc_sys: &ProcSys) -> Findings {
+pub fn check(proc_sys: &ProcSys) -> Readings {
     TUNABLES.each_ref().map(|tunable| {
-        let mut finding = Finding {
+        let mut finding = Reading {
             tunable,
             now: proc_sys.read(tunable.name),
             was: None,
@@ -51,7 +51,7 @@ pub fn check(proc_sys: &ProcSys) -> Findings {
 }
 
 /// Corrects those that are wrong.
-pub fn correct(proc_sys: &ProcSys, findings: &mut Findings) {
+pub fn correct(proc_sys: &ProcSys, findings: &mut Readings) {
     for finding in findings {
         let Tunable { name, expected, .. } = *finding.tunable;
         let Some(wrong) = finding.wrong() else {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser};
 
-use crate::look::Mode;
+use crate::assessment::Mode;
 use crate::report::Format;
 use crate::tunable::{self, TUNABLES, Tunable};
 

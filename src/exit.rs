@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::look::{Look, Mode, Outcome, Told};
+use crate::assessment::{Assessment, Mode, Outcome, TargetInfo};
 
 /// How the program ends, numbered as sysexits.h and systemd name it; of several the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ impl Exit {
 
     /// The exit code of a look: non-zero if kubelet is known to fail because of a tunable, or if `--strict` or `--persist`
     /// ask for more.
-    pub fn of(look: &Look) -> Self {
+    pub fn of(look: &Assessment) -> Self {
         if look.failed_to_persist() {
             return Self::NoPermission;
         }
@@ -72,7 +72,7 @@ impl Exit {
     }
 
     /// The same, whether the values could be made permanent or not.
-    pub(crate) fn of_tunables(look: &Look) -> Self {
+    pub(crate) fn of_tunables(look: &Assessment) -> Self {
         if look.is_not_checked() {
             return Self::Success;
         }
@@ -82,11 +82,11 @@ impl Exit {
             .fold(Self::Success, Self::max)
     }
 
-    fn of_one(outcome: Outcome, look: &Look) -> Self {
+    fn of_one(outcome: Outcome, look: &Assessment) -> Self {
         match outcome {
             // What is started may be no kubelet, or one that does not see this /proc/sys.
             Outcome::Unreadable
-                if matches!(look.told, Told::NotKnown(_)) && look.mode != Mode::Strict =>
+                if matches!(look.told, TargetInfo::NotKnown(_)) && look.mode != Mode::Strict =>
             {
                 Self::Success
             }

@@ -13,24 +13,21 @@
 //!   not answer has no bound. What the journal does not take goes to standard error; where nobody reads, the exit code still
 //!   tells.
 //!
-//! The program depends on all others: on [`cli`], on [`told`], which is made of [`unit`] and [`kubelet`], on [`check`] and
-//! [`boot`], of which [`look`] puts one look together, and on [`report`] and [`exit`], which are made of that look. [`tunable`]
+//! The program depends on all others: on [`cli`], on [`target`], which is made of [`systemd`] and [`kubelet`], on [`check`] and
+//! [`boot`], of which [`assessment`] puts one look together, and on [`report`] and [`exit`], which are made of that look. [`tunable`]
 //! and [`sysctl`] know nothing of the others. Reading files and waiting within limits stand below them all. Logic returns
 //! values; only [`report`] makes words of them.
 
-mod background;
+pub mod assessment;
 pub mod boot;
 pub mod check;
 pub mod cli;
 pub mod exit;
-mod file;
-pub mod glob;
+pub mod files;
 pub mod kubelet;
-pub mod look;
 pub mod persist;
 pub mod report;
-pub mod root;
 pub mod sysctl;
-pub mod told;
+pub mod systemd;
+pub mod target;
 pub mod tunable;
-pub mod unit;

@@ -5,17 +5,19 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use kubelet_tunables::assessment::{
+    Assessment, Diagnostic, Image, Mode, NotKnown, TargetInfo, is_in_doubt, predict,
+};
 use kubelet_tunables::boot::Boot;
 use kubelet_tunables::check::{check, correct};
 use kubelet_tunables::cli::{Cli, is_nearly_options};
 use kubelet_tunables::exit::Exit;
-use kubelet_tunables::look::{Image, Look, Mode, NotKnown, Note, Told, is_in_doubt, predict};
+use kubelet_tunables::files::root::Root;
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::report::{Audience, Format, Refusal, Stream, explain, refuse, say};
-use kubelet_tunables::root::Root;
+use kubelet_tunables::report::{Audience, Format, Stream, UsageError, explain, refuse, say};
 use kubelet_tunables::sysctl::ProcSys;
-use kubelet_tunables::told::{self, Asked, Source, ask};
-use kubelet_tunables::unit;
+use kubelet_tunables::systemd;
+use kubelet_tunables::target::{self, Target, TargetSource, ask};
 use rustix::process::geteuid;
 
 fn main() -> ExitCode {
@@ -25,7 +27,7 @@ fn main() -> ExitCode {
     let cli = match (Cli::read(env::args_os()), audience) {
         (Ok(cli), Audience::Service { .. }) => match option_for_a_shell(root, &cli) {
             Some(option) => {
-                notes.push(told::not_for_a_unit(root, option));
+                notes.push(target::not_for_a_unit(root, option));
                 Cli::without_options(env::args_os())
             }
             None => cli,
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         (Err(answer), Audience::Person) => return answer_to_usage(&answer).into(),
         // A misspelt option is no reason to hold a kubelet.
         (Err(answer), Audience::Service { .. }) => {
-            notes.push(told::not_understood(root, &answer));
+            notes.push(target::not_understood(root, &answer));
             Cli::without_options(env::args_os())
         }
     };
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     match (cli.root(), cli.explain()) {
         (Some(directory), _) => match Root::image(directory) {
             Ok(root) => run_on_image(&root, &cli),
-            Err(error) => refuse(&Refusal::Root(directory.to_path_buf(), error)),
+            Err(error) => refuse(&UsageError::Root(directory.to_path_buf(), error)),
         },
         (None, Some(tunable)) => {
             let now = ProcSys::new(root.path()).read(tunable.name);
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
 /// An option that has no place in the unit that runs this.
 fn option_for_a_shell(root: &Root, cli: &Cli) -> Option<&'static str> {
     let is_own_check = || {
-        let own = unit::own(root.path());
+        let own = systemd::current_unit(root.path());
         cli.unit()
             .is_some_and(|unit| own.is_none_or(|own| is_same_unit(unit, &own)))
     };
@@ -71,14 +73,14 @@ fn option_for_a_shell(root: &Root, cli: &Cli) -> Option<&'static str> {
     is_refused.then_some(option)
 }
 
-fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit {
+fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Diagnostic>) -> Exit {
     let is_person = audience == Audience::Person;
     if !is_person {
         notes.extend(misspelt_variables());
     }
     if is_person && cli.unit().is_some() && !geteuid().is_root() {
         // What another user may read and write says nothing of what kubelet may.
-        return refuse(&Refusal::NotRoot);
+        return refuse(&UsageError::NotRoot);
     }
     let proc_sys = ProcSys::new(root.path());
     let mut findings = check(&proc_sys);
@@ -100,7 +102,7 @@ fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
     let own_unit = if is_person {
         None
     } else {
-        unit::own(root.path())
+        systemd::current_unit(root.path())
     };
     let asked = if asks {
         match ask(root, source(cli, is_person, own_unit.as_deref())) {
@@ -109,14 +111,14 @@ fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
                 let unit = cli.unit().unwrap_or_default();
                 let unit = unit.to_string_lossy().into_owned();
                 if is_person {
-                    return refuse(&Refusal::Unit(unit, trouble));
+                    return refuse(&UsageError::Unit(unit, trouble));
                 }
                 // A slip in the unit's name is no reason to hold a kubelet.
-                Asked::nothing(Told::NotKnown(NotKnown::NoSuchUnit(unit)))
+                Target::nothing(TargetInfo::NotKnown(NotKnown::NoSuchUnit(unit)))
             }
         }
     } else {
-        Asked::nothing(Told::NotAsked)
+        Target::nothing(TargetInfo::NotAsked)
     };
     notes.extend(asked.notes);
     let mode = match cli.mode() {
@@ -131,7 +133,7 @@ fn run(root: &Root, cli: &Cli, audience: Audience, mut notes: Vec<Note>) -> Exit
         // The files are read anew, with ours among them.
         boot = Boot::new(root);
     }
-    let mut look = Look::new(mode, asked.told, findings, &boot, root.path());
+    let mut look = Assessment::new(mode, asked.told, findings, &boot, root.path());
     look.notes = notes;
     look.unit = asked.unit;
     look.may_give_up = asked.may_give_up;
@@ -153,38 +155,40 @@ fn run_on_image(root: &Root, cli: &Cli) -> Exit {
     }
     let findings = predict(&boot);
     let told = if cli.kubelet().is_empty() {
-        Told::Nothing
+        TargetInfo::Nothing
     } else if is_in_doubt(&findings, &boot) {
-        told::by_words(root, cli.kubelet())
+        target::by_words(root, cli.kubelet())
     } else {
-        Told::NotAsked
+        TargetInfo::NotAsked
     };
-    let mut look = Look::of_image(cli.mode(), told, findings, &boot, root);
+    let mut look = Assessment::of_image(cli.mode(), told, findings, &boot, root);
     look.notes = notes;
     say(&look, Audience::Person, cli.format(), None);
     Exit::of(&look)
 }
 
 /// Writes the file that makes the values permanent.
-fn make_permanent(root: &Root) -> Note {
+fn make_permanent(root: &Root) -> Diagnostic {
     match persist(root) {
-        Ok(persisted) => Note::Persisted(persisted.below(root)),
-        Err(error) => Note::NotPersisted(error),
+        Ok(persisted) => Diagnostic::Persisted(persisted.below(root)),
+        Err(error) => Diagnostic::NotPersisted(error),
     }
 }
 
 /// Where kubelet's words are to be had.
-fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&'a str>) -> Source<'a> {
+fn source<'a>(cli: &'a Cli, is_person: bool, own_unit: Option<&'a str>) -> TargetSource<'a> {
     match cli.unit() {
         // Started by another unit, such as one that collects metrics, it looks from outside too.
         Some(unit) if is_person || own_unit.is_some_and(|own| !is_same_unit(unit, own)) => {
-            Source::Unit(unit)
+            TargetSource::Unit(unit)
         }
-        Some(unit) => Source::OwnUnit(unit),
-        None if !cli.kubelet().is_empty() => Source::Words(cli.kubelet()),
-        None if is_person && geteuid().is_root() => Source::UsualUnit,
-        None if is_person => Source::Nowhere,
-        None => own_unit.map_or(Source::Nowhere, |own| Source::OwnUnit(OsStr::new(own))),
+        Some(unit) => TargetSource::OwnUnit(unit),
+        None if !cli.kubelet().is_empty() => TargetSource::Words(cli.kubelet()),
+        None if is_person && geteuid().is_root() => TargetSource::UsualUnit,
+        None if is_person => TargetSource::Nowhere,
+        None => own_unit.map_or(TargetSource::Nowhere, |own| {
+            TargetSource::OwnUnit(OsStr::new(own))
+        }),
     }
 }
 
@@ -194,10 +198,10 @@ fn is_same_unit(named: &OsStr, own: &str) -> bool {
 }
 
 /// Variables that were meant to hold the options of the check.
-fn misspelt_variables() -> impl Iterator<Item = Note> {
+fn misspelt_variables() -> impl Iterator<Item = Diagnostic> {
     env::vars_os()
         .filter(|(name, value)| is_nearly_options(name) && !value.is_empty())
-        .map(|(name, _)| Note::VariableMisspelt(name.to_string_lossy().into_owned()))
+        .map(|(name, _)| Diagnostic::VariableMisspelt(name.to_string_lossy().into_owned()))
 }
 
 /// Answers clap's help, version or complaint.

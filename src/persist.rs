@@ -15,8 +15,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::boot::Boot;
 use crate::boot::sysctl_d::is_configuration;
-use crate::file;
-use crate::root::Root;
+use crate::files::file;
+use crate::files::root::Root;
 use crate::tunable::TUNABLES;
 
 /// The folder of the administrator's files, which win over files of the same name elsewhere.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use crate::file;
+use crate::files::file;
 use crate::tunable::slashed;
 
 /// Bytes read of one file at the most: an integer of 64 bits has 20, the rest is room for spaces and leading zeros.

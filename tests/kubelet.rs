@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use kubelet_tunables::files::root::Root;
 use kubelet_tunables::kubelet::{self, Kubelet, Protection};
-use kubelet_tunables::root::Root;
 use support::{Outcome, scratch};
 
 support::tests![

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use kubelet_tunables::files::root::Root;
 use kubelet_tunables::persist::{PersistError, persist};
-use kubelet_tunables::root::Root;
 use support::{Outcome, copy, own_uid, scratch, test};
 
 /// The fault; what persist says; the files that are in the folder then. In the fault `$D` is the folder, `$T` the name of

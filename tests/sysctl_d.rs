@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use kubelet_tunables::boot::explain::{Effect, Place};
-use kubelet_tunables::boot::{Boot, taken};
+use kubelet_tunables::boot::{Boot, kernel_parse};
+use kubelet_tunables::files::root::Root;
 use kubelet_tunables::persist::persist;
-use kubelet_tunables::root::Root;
 use kubelet_tunables::tunable::{TUNABLES, Tunable};
 use support::{Outcome, own_uid, test};
 
@@ -205,7 +205,7 @@ fn explained(boot: &Boot, tunable: &Tunable, seed: u64) {
     });
     let is_taken = boot
         .assignment(tunable)
-        .is_some_and(|line| taken(tunable, &line.text).is_some());
+        .is_some_and(|line| kernel_parse(tunable, &line.text).is_some());
     let counts = if is_taken {
         line.clone()
     } else {
@@ -271,7 +271,7 @@ fn wrong(root: &Path) -> Vec<String> {
         .iter()
         .filter_map(|tunable| {
             let written = value(root, tunable.name);
-            let value = taken(tunable, written.as_bytes()).unwrap_or(tunable.default);
+            let value = kernel_parse(tunable, written.as_bytes()).unwrap_or(tunable.default);
             (value != tunable.expected).then(|| format!("{}={written}", tunable.name))
         })
         .collect()

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use kubelet_tunables::kubelet::Ground;
+use kubelet_tunables::kubelet::SetBy;
 use kubelet_tunables::kubelet::config::{DropIns, Settings, parse};
 use libfuzzer_sys::fuzz_target;
 
@@ -78,7 +78,7 @@ fuzz_target!(|content: &[u8]| {
 fn said(content: &[u8]) -> Option<Said> {
     let settings = parse(content, Path::new("/c")).ok()?;
     Some(settings.protect.map(|(on, ground)| match ground {
-        Ground::File { line, .. } => (on, line),
+        SetBy::File { line, .. } => (on, line),
         ground => panic!("{ground:?}"),
     }))
 }

@@ -3,7 +3,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use kubelet_tunables::unit::environment::parse;
+use kubelet_tunables::systemd::environment::parse;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -3,7 +3,7 @@
 //! The input is a pattern and a path, a line each.
 #![no_main]
 
-use kubelet_tunables::glob;
+use kubelet_tunables::files::glob;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|input: &[u8]| -> Corpus {

@@ -2,7 +2,7 @@
 //! either byte order, as a writer of its own puts them.
 #![no_main]
 
-use kubelet_tunables::unit::bus::{Answer, Message};
+use kubelet_tunables::systemd::dbus::{Answer, Message};
 use libfuzzer_sys::fuzz_target;
 
 type Command = (

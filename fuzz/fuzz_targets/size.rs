@@ -9,11 +9,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
 
-use kubelet_tunables::boot::cmdline;
+use kubelet_tunables::boot::kernel_parameters as cmdline;
 use kubelet_tunables::boot::sysctl_d::SysctlD;
-use kubelet_tunables::kubelet::arguments::Arguments;
+use kubelet_tunables::kubelet::flags::Arguments;
 use kubelet_tunables::kubelet::config::{self, DropIns, Settings};
-use kubelet_tunables::unit::words;
+use kubelet_tunables::systemd::argv;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         b"words" => {
             let value = made(128 << 10);
             begun = cpu_time();
-            words::split(&value);
+            argv::split(&value);
         }
         b"arguments" => {
             let line: Vec<OsString> = made(1 << 20)

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use kubelet_tunables::boot::sysctl_d::SysctlD;
-use kubelet_tunables::glob;
+use kubelet_tunables::files::glob;
 use kubelet_tunables::tunable::TUNABLES;
 use libfuzzer_sys::fuzz_target;
 

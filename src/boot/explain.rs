@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cmdline::{Stage, Word, counting, words_on};
 use super::kernel_config::decides;
+use super::kernel_parameters::{Stage, Word, counting, words_on};
 use super::sysctl_d::{Line, Setting, SysctlD, VOLATILE_FOLDER};
-use super::{Boot, Problem, row, taken};
+use super::{Boot, ReadError, kernel_parse, row};
 use crate::tunable::Tunable;
 
 /// Something that sets a tunable, or looks as if it did.
 #[derive(Debug)]
-pub struct Say {
+pub struct Explained {
     /// Where it stands.
     pub place: Place,
     /// What stands there.
@@ -75,12 +75,12 @@ pub enum Effect {
 
 impl Boot {
     /// Every place that has a say in the tunable at the next boot, in its order; and what is in /run now.
-    pub fn explain(&self, tunable: &Tunable) -> Vec<Say> {
+    pub fn explain(&self, tunable: &Tunable) -> Vec<Explained> {
         let next = self.next();
         // The same as in an ordinary reading, whatever of the lines is kept.
         let winner = next.sysctl_d().winner(row(tunable));
         let line = winner
-            .filter(|it| !it.exclusion && taken(tunable, &it.assignment.text).is_some())
+            .filter(|it| !it.exclusion && kernel_parse(tunable, &it.assignment.text).is_some())
             .map(place_of);
         let mut in_files = next.explain_files(tunable, winner);
         if !std::ptr::eq(self, next) {
@@ -100,11 +100,13 @@ impl Boot {
     }
 
     /// The kernel's default and the words of its command line, over which the `line` of a file has the last word.
-    fn explain_kernel(&self, tunable: &Tunable, line: Option<Place>) -> Vec<Say> {
+    fn explain_kernel(&self, tunable: &Tunable, line: Option<Place>) -> Vec<Explained> {
         let mut unread = Vec::new();
         let (words, path) = match self.cmdline() {
             Ok(cmdline) => {
-                let words = words_on(&cmdline.text, tunable.name, |text| taken(tunable, text));
+                let words = words_on(&cmdline.text, tunable.name, |text| {
+                    kernel_parse(tunable, text)
+                });
                 (words.collect(), &cmdline.path)
             }
             Err(problem) => {
@@ -130,13 +132,13 @@ impl Boot {
         let word_that_counts = counting(&words).filter(|_| line.is_none());
         let above = line.or_else(|| word_that_counts.map(|at| place(&words[at])));
         let overridden = || above.clone().map_or(Effect::Counts, Effect::Overridden);
-        let mut says = vec![Say {
+        let mut says = vec![Explained {
             place: Place::Kernel { config },
             text,
             effect: overridden(),
         }];
         says.extend(unread);
-        says.extend(words.iter().enumerate().map(|(at, word)| Say {
+        says.extend(words.iter().enumerate().map(|(at, word)| Explained {
             place: place(word),
             text: word.text(),
             effect: match (word.stage, word.value) {
@@ -150,7 +152,7 @@ impl Boot {
     }
 
     /// The lines of all files, with those that systemd-sysctl does not read.
-    fn explain_files(&self, tunable: &Tunable, winner: Option<&Setting>) -> Vec<Say> {
+    fn explain_files(&self, tunable: &Tunable, winner: Option<&Setting>) -> Vec<Explained> {
         let files = SysctlD::read_all(&self.root, &self.ignored);
         let lines: Vec<_> = files
             .lines()
@@ -176,8 +178,8 @@ impl Boot {
     }
 }
 
-fn say(line: &Line, effect: Effect) -> Say {
-    Say {
+fn say(line: &Line, effect: Effect) -> Explained {
+    Explained {
         place: place_of(&line.setting),
         text: String::from_utf8_lossy(&line.text).into_owned(),
         effect,
@@ -205,7 +207,7 @@ fn effect(tunable: &Tunable, line: &Line, later: &[&Line], winner: Option<&Setti
     match winner {
         Some(winner) if winner.key == *key => match () {
             () if *exclusion => Effect::Excludes,
-            () if taken(tunable, &assignment.text).is_none() => Effect::Refused,
+            () if kernel_parse(tunable, &assignment.text).is_none() => Effect::Refused,
             () => Effect::Counts,
         },
         _ if *exclusion => Effect::Nothing,
@@ -222,8 +224,8 @@ fn place_of(setting: &Setting) -> Place {
     }
 }
 
-fn unread_file(problem: &Problem) -> Say {
-    Say {
+fn unread_file(problem: &ReadError) -> Explained {
+    Explained {
         place: Place::File {
             path: problem.path.clone(),
             line: 0,
@@ -233,7 +235,7 @@ fn unread_file(problem: &Problem) -> Say {
     }
 }
 
-fn file_name(say: &Say) -> Option<&std::ffi::OsStr> {
+fn file_name(say: &Explained) -> Option<&std::ffi::OsStr> {
     match &say.place {
         Place::File { path, .. } => path.file_name(),
         _ => None,

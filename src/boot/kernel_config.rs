@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use memchr::{memchr, memmem, memrchr};
 
-use super::{FILE_LIMIT, Problem, release};
-use crate::file;
-use crate::root::Root;
+use super::{FILE_LIMIT, ReadError, release};
+use crate::files::file;
+use crate::files::root::Root;
 use crate::tunable::Tunable;
 
 /// Bytes looked at at once.
@@ -27,7 +27,7 @@ pub(super) struct KernelConfig {
 
 impl KernelConfig {
     /// Reads the configuration of the kernel where a distribution put it; where there is none, it is mainline's.
-    pub(super) fn read(root: &Root) -> Result<Self, Problem> {
+    pub(super) fn read(root: &Root) -> Result<Self, ReadError> {
         let release = if root.is_image() {
             release::newest(root)?
         } else {
@@ -121,13 +121,13 @@ pub(super) fn decides(tunable: &Tunable) -> bool {
 }
 
 /// The release of the kernel that runs.
-fn running(root: &Root) -> Result<Option<String>, Problem> {
+fn running(root: &Root) -> Result<Option<String>, ReadError> {
     let release = read_if_there(root, "/proc/sys/kernel/osrelease")?;
     Ok(release.map(|release| String::from_utf8_lossy(&release).trim().to_string()))
 }
 
 /// What a file holds; none where there is no file.
-pub(super) fn read_if_there(root: &Root, path: &str) -> Result<Option<Vec<u8>>, Problem> {
+pub(super) fn read_if_there(root: &Root, path: &str) -> Result<Option<Vec<u8>>, ReadError> {
     if_there(root, path, |file| {
         let mut content = Vec::new();
         file::read_to_end(file, FILE_LIMIT, &mut content).map(|()| content)
@@ -139,12 +139,12 @@ fn if_there<T>(
     root: &Root,
     path: &str,
     work: impl FnOnce(&mut File) -> io::Result<T>,
-) -> Result<Option<T>, Problem> {
+) -> Result<Option<T>, ReadError> {
     match root.open(path).and_then(|mut file| work(&mut file)) {
         Ok(done) => Ok(Some(done)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(Problem {
+            _ => Err(ReadError {
                 path: path.into(),
                 error,
             }),

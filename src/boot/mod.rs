@@ -1,9 +1,9 @@
 //! Finds what the next boot of a machine, or the first boot of an image, will set, and by whom: the kernel, its command
 //! line, or a line of a file.
 
-pub mod cmdline;
 pub mod explain;
 mod kernel_config;
+pub mod kernel_parameters;
 mod release;
 mod suspect;
 pub mod sysctl_d;
@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::root::Root;
+use crate::files::root::Root;
 use crate::tunable::{TUNABLES, Tunable};
 use kernel_config::{KernelConfig, decides, read_if_there};
 use sysctl_d::{Assignment, SysctlD, VOLATILE_FOLDER};
@@ -36,7 +36,7 @@ pub struct KernelStart {
 
 /// A file that could not be read, so that what it says of the next boot is not known.
 #[derive(Debug)]
-pub struct Problem {
+pub struct ReadError {
     /// The file or folder.
     pub path: PathBuf,
     /// The system's own words.
@@ -53,31 +53,31 @@ pub enum Origin<'a> {
         /// The word of the command line that says so; without one it is the kernel's own default.
         word: Option<String>,
         /// A line that says otherwise.
-        unheeded: Option<Unheeded<'a>>,
+        unapplied: Option<Unapplied<'a>>,
     },
     /// Neither the kernel nor a file says so: somebody changed it since the boot.
     SinceBoot {
         /// A line that says otherwise.
-        unheeded: Option<&'a Assignment>,
+        unapplied: Option<&'a Assignment>,
         /// What the kernel started with.
         start: KernelStart,
     },
     /// A file that might say so could not be read.
-    Unknown(&'a Problem),
+    Unknown(&'a ReadError),
 }
 
 /// A line of sysctl.d that does not show in the tunable, which is what the kernel started with.
 #[derive(Debug)]
-pub struct Unheeded<'a> {
+pub struct Unapplied<'a> {
     /// The line.
     pub line: &'a Assignment,
     /// Why it may not show.
-    pub why: WhyUnheeded,
+    pub why: WhyUnapplied,
 }
 
 /// Why a line of sysctl.d does not show in the tunable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhyUnheeded {
+pub enum WhyUnapplied {
     /// The kernel refuses its text.
     Refused,
     /// Its file was written since the boot, so it was hardly applied then.
@@ -92,13 +92,13 @@ pub enum WhyUnheeded {
 
 /// What an image tells of the kernel that it will boot. What is not there is assumed to be mainline's, or empty.
 #[derive(Debug)]
-pub struct Basis<'a> {
+pub struct ImageKernel<'a> {
     /// The release of the kernel, the newest in the image.
-    pub kernel: Result<Option<&'a str>, &'a Problem>,
+    pub kernel: Result<Option<&'a str>, &'a ReadError>,
     /// The file with the kernel's configuration.
     pub config: Option<&'a Path>,
     /// The file with the kernel's command line.
-    pub cmdline: Result<Option<&'a Path>, &'a Problem>,
+    pub cmdline: Result<Option<&'a Path>, &'a ReadError>,
 }
 
 /// The kernel's command line, and the file in an image that has it.
@@ -114,15 +114,15 @@ pub struct Boot {
     root: Root,
     ignored: Vec<PathBuf>,
     sysctl_d: OnceCell<SysctlD>,
-    cmdline: OnceCell<Result<CommandLine, Problem>>,
-    kernel_config: OnceCell<Result<KernelConfig, Problem>>,
+    cmdline: OnceCell<Result<CommandLine, ReadError>>,
+    kernel_config: OnceCell<Result<KernelConfig, ReadError>>,
     sysctl_conf: OnceCell<SysctlD>,
     /// The boot that comes next, where /run has something that it will not find.
     next: OnceCell<Option<Box<Boot>>>,
 }
 
 impl Boot {
-    /// The files below `root`. Each is read when it is first needed; one that cannot be read is a [`Problem`].
+    /// The files below `root`. Each is read when it is first needed; one that cannot be read is a [`ReadError`].
     pub fn new(root: &Root) -> Self {
         Self::without(root, Vec::new())
     }
@@ -173,10 +173,12 @@ impl Boot {
     ///
     /// Kernels that distributions build differ in two defaults; a kernel whose configuration is not to be found is taken
     /// for a mainline one.
-    fn kernel_start(&self, tunable: &Tunable) -> Result<KernelStart, &Problem> {
+    fn kernel_start(&self, tunable: &Tunable) -> Result<KernelStart, &ReadError> {
         let cmdline = self.cmdline().as_ref()?;
         if let Some((value, word)) =
-            cmdline::setting(&cmdline.text, tunable.name, |text| taken(tunable, text))
+            kernel_parameters::setting(&cmdline.text, tunable.name, |text| {
+                kernel_parse(tunable, text)
+            })
         {
             return Ok(KernelStart {
                 value,
@@ -196,7 +198,7 @@ impl Boot {
     /// # Errors
     ///
     /// The first file that could not be read and might say otherwise.
-    pub fn forecast(&self, tunable: &Tunable) -> Result<i64, &Problem> {
+    pub fn forecast(&self, tunable: &Tunable) -> Result<i64, &ReadError> {
         if let Some(problem) = self.sysctl_d().doubt(row(tunable)) {
             return Err(problem);
         }
@@ -208,14 +210,14 @@ impl Boot {
 
     /// What a line of sysctl.d makes of the tunable.
     fn assigned(&self, tunable: &Tunable) -> Option<i64> {
-        taken(tunable, &self.assignment(tunable)?.text)
+        kernel_parse(tunable, &self.assignment(tunable)?.text)
     }
 
     /// Who made the tunable the `actual` that it is now.
     pub fn origin(&self, tunable: &Tunable, actual: i64) -> Origin<'_> {
         let assignment = self.assignment(tunable);
         if let Some(assignment) = assignment
-            && taken(tunable, &assignment.text) == Some(actual)
+            && kernel_parse(tunable, &assignment.text) == Some(actual)
         {
             return Origin::File(assignment);
         }
@@ -226,23 +228,23 @@ impl Boot {
             Err(problem) => Origin::Unknown(problem),
             Ok(start) if start.value == actual => Origin::Kernel {
                 word: start.word,
-                unheeded: match assignment {
-                    Some(line) => Some(Unheeded {
+                unapplied: match assignment {
+                    Some(line) => Some(Unapplied {
                         line,
-                        why: self.why_unheeded(tunable, line),
+                        why: self.why_unapplied(tunable, line),
                     }),
                     None => self.in_sysctl_conf(tunable, actual),
                 },
             },
             Ok(start) => Origin::SinceBoot {
-                unheeded: assignment,
+                unapplied: assignment,
                 start,
             },
         }
     }
 
     /// A line of the file that sysctl(8) reads and systemd-sysctl does not, if it asks for another value.
-    fn in_sysctl_conf(&self, tunable: &Tunable, actual: i64) -> Option<Unheeded<'_>> {
+    fn in_sysctl_conf(&self, tunable: &Tunable, actual: i64) -> Option<Unapplied<'_>> {
         let file = self.sysctl_conf.get_or_init(|| {
             let mut file = SysctlD::default();
             let mut content = Vec::new();
@@ -253,15 +255,15 @@ impl Boot {
             file
         });
         let line = file.assignment(row(tunable))?;
-        (taken(tunable, &line.text) != Some(actual)).then_some(Unheeded {
+        (kernel_parse(tunable, &line.text) != Some(actual)).then_some(Unapplied {
             line,
-            why: WhyUnheeded::NotRead,
+            why: WhyUnapplied::NotRead,
         })
     }
 
-    fn why_unheeded(&self, tunable: &Tunable, line: &Assignment) -> WhyUnheeded {
-        if taken(tunable, &line.text).is_none() {
-            return WhyUnheeded::Refused;
+    fn why_unapplied(&self, tunable: &Tunable, line: &Assignment) -> WhyUnapplied {
+        if kernel_parse(tunable, &line.text).is_none() {
+            return WhyUnapplied::Refused;
         }
         let file = self.root.open(&line.path).and_then(|file| file.metadata());
         let stamps = file.ok().and_then(|file| {
@@ -270,7 +272,7 @@ impl Boot {
         });
         match (stamps, self.booted_at()) {
             (Some((modified, changed)), Some(booted)) => age(modified, changed, booted),
-            _ => WhyUnheeded::Unclear,
+            _ => WhyUnapplied::Unclear,
         }
     }
 
@@ -280,13 +282,13 @@ impl Boot {
     }
 
     /// A word of the kernel's command line that names this tunable without the prefix that would make it count.
-    pub fn word_without_effect(&self, tunable: &Tunable) -> Option<String> {
+    pub fn parameter_without_prefix(&self, tunable: &Tunable) -> Option<String> {
         let cmdline = self.cmdline().as_ref().ok()?;
-        cmdline::without_effect(&cmdline.text, tunable.name)
+        kernel_parameters::without_prefix(&cmdline.text, tunable.name)
     }
 
     /// All files of sysctl.d that could not be read, and the command line.
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub fn problems(&self) -> impl Iterator<Item = &ReadError> {
         self.sysctl_d()
             .problems()
             .chain(self.cmdline().as_ref().err())
@@ -308,17 +310,17 @@ impl Boot {
     }
 
     /// What is known of the kernel that an image boots.
-    pub fn basis(&self) -> Basis<'_> {
+    pub fn image_kernel(&self) -> ImageKernel<'_> {
         let kernel = self.kernel_config().as_ref();
         let cmdline = self.cmdline().as_ref();
-        Basis {
+        ImageKernel {
             kernel: kernel.map(|kernel| kernel.release.as_deref()),
             config: kernel.ok().and_then(|kernel| kernel.path.as_deref()),
             cmdline: cmdline.map(|cmdline| cmdline.path.as_deref()),
         }
     }
 
-    fn cmdline(&self) -> &Result<CommandLine, Problem> {
+    fn cmdline(&self) -> &Result<CommandLine, ReadError> {
         self.cmdline.get_or_init(|| {
             if self.root.is_image() {
                 return self.cmdline_of_image();
@@ -326,7 +328,7 @@ impl Boot {
             let mut text = Vec::new();
             match self.root.read("proc/cmdline", FILE_LIMIT, &mut text) {
                 Ok(()) => Ok(CommandLine { text, path: None }),
-                Err(error) => Err(Problem {
+                Err(error) => Err(ReadError {
                     path: "/proc/cmdline".into(),
                     error,
                 }),
@@ -335,7 +337,7 @@ impl Boot {
     }
 
     /// The command line that kernel-install(8) gives to the kernels of an image.
-    fn cmdline_of_image(&self) -> Result<CommandLine, Problem> {
+    fn cmdline_of_image(&self) -> Result<CommandLine, ReadError> {
         for path in ["/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"] {
             if let Some(text) = read_if_there(&self.root, path)? {
                 return Ok(CommandLine {
@@ -347,7 +349,7 @@ impl Boot {
         Ok(CommandLine::default())
     }
 
-    fn kernel_config(&self) -> &Result<KernelConfig, Problem> {
+    fn kernel_config(&self) -> &Result<KernelConfig, ReadError> {
         self.kernel_config
             .get_or_init(|| KernelConfig::read(&self.root))
     }
@@ -363,15 +365,15 @@ fn without_comments(text: &[u8]) -> Vec<u8> {
 
 /// What a file's stamps, content and inode, tell of a line in it. A package or `cp -p` brings an old content at a late
 /// time.
-fn age(modified: Duration, changed: Duration, booted: Duration) -> WhyUnheeded {
+fn age(modified: Duration, changed: Duration, booted: Duration) -> WhyUnapplied {
     /// The clock may have been set in the first minute after the boot.
     const MARGIN: Duration = Duration::from_secs(60);
     if modified > booted + MARGIN {
-        WhyUnheeded::FileIsNewer
+        WhyUnapplied::FileIsNewer
     } else if changed + MARGIN < booted {
-        WhyUnheeded::FileIsOlder
+        WhyUnapplied::FileIsOlder
     } else {
-        WhyUnheeded::Unclear
+        WhyUnapplied::Unclear
     }
 }
 
@@ -386,7 +388,7 @@ fn row(tunable: &Tunable) -> usize {
 ///
 /// Source: `proc_get_long` in `kernel/sysctl.c` and the ranges of the tables in `mm/util.c`, `mm/oom_kill.c`,
 /// `kernel/panic.c` and `security/keys/sysctl.c`.
-pub fn taken(tunable: &Tunable, text: &[u8]) -> Option<i64> {
+pub fn kernel_parse(tunable: &Tunable, text: &[u8]) -> Option<i64> {
     /// Longer ones are refused, leading zeros or not (`TMPBUFLEN`).
     const LONGEST: usize = 20;
     let start = text.iter().position(|&byte| !is_space(byte))?;
@@ -435,11 +437,11 @@ mod tests {
     fn the_stamps_of_a_file_tell_whether_it_was_there_at_boot() {
         let at = Duration::from_secs;
         for (modified, changed, why) in [
-            (2000, 2000, WhyUnheeded::FileIsNewer),
-            (500, 500, WhyUnheeded::FileIsOlder),
-            (500, 2000, WhyUnheeded::Unclear),
-            (1030, 1030, WhyUnheeded::Unclear),
-            (980, 980, WhyUnheeded::Unclear),
+            (2000, 2000, WhyUnapplied::FileIsNewer),
+            (500, 500, WhyUnapplied::FileIsOlder),
+            (500, 2000, WhyUnapplied::Unclear),
+            (1030, 1030, WhyUnapplied::Unclear),
+            (980, 980, WhyUnapplied::Unclear),
         ] {
             let booted = at(1000);
             assert_eq!(
@@ -490,7 +492,7 @@ mod tests {
         ];
         for (tunable, text, value) in cases {
             assert_eq!(
-                taken(tunable, text.as_bytes()),
+                kernel_parse(tunable, text.as_bytes()),
                 *value,
                 "{} \"{text}\"",
                 tunable.name

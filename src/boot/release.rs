@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::Problem;
-use crate::root::Root;
+use super::ReadError;
+use crate::files::root::Root;
 
 /// Before the release in the name of a kernel in /boot: Debian's and Fedora's, SUSE's on arm64 and on s390x.
 const KERNELS: [&str; 4] = ["vmlinuz-", "vmlinux-", "Image-", "image-"];
@@ -17,7 +17,7 @@ const MODULES: &str = "lib/modules";
 const LEFT_OVER: [&str; 6] = ["~", ".old", ".bak", ".rpmsave", ".rpmnew", ".hmac"];
 
 /// The release of the newest kernel; where there is no kernel at all, that of the newest modules or configuration.
-pub(super) fn newest(root: &Root) -> Result<Option<String>, Problem> {
+pub(super) fn newest(root: &Root) -> Result<Option<String>, ReadError> {
     let boot = names(root, "boot")?;
     let modules = names(root, MODULES)?;
     let has_kernel = |release: &&String| {
@@ -45,7 +45,7 @@ fn last<'a>(releases: impl Iterator<Item = &'a str>) -> Option<String> {
 }
 
 /// The names in a folder; none where it is missing.
-fn names(root: &Root, folder: &str) -> Result<Vec<String>, Problem> {
+fn names(root: &Root, folder: &str) -> Result<Vec<String>, ReadError> {
     let list = || -> Result<Vec<String>, Errno> {
         let entries = match root.list(Path::new(folder)) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
@@ -56,7 +56,7 @@ fn names(root: &Root, folder: &str) -> Result<Vec<String>, Problem> {
             .filter_map(|entry| entry.map(|(name, _)| name.into_string().ok()).transpose())
             .collect()
     };
-    list().map_err(|error| Problem {
+    list().map_err(|error| ReadError {
         path: Path::new("/").join(folder),
         error: error.into(),
     })

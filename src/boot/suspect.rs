@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FILE_LIMIT, sysctl_d, taken};
-use crate::root::Root;
+use super::{FILE_LIMIT, kernel_parse, sysctl_d};
+use crate::files::root::Root;
 use crate::tunable::Tunable;
 
 /// A program that may have changed a tunable since boot.
@@ -52,7 +52,7 @@ pub(super) fn suspects(root: &Root, tunable: &Tunable, actual: Option<i64>) -> V
         // The last one counts.
         let set = lines.filter_map(|(at, line)| Some((at, value(line, tunable.name)?)));
         if let Some((at, text)) = set.last()
-            && actual.is_none_or(|actual| taken(tunable, text) == Some(actual))
+            && actual.is_none_or(|actual| kernel_parse(tunable, text) == Some(actual))
         {
             suspects.push(Suspect::File {
                 program,

@@ -13,9 +13,9 @@ use memchr::{memchr, memchr_iter, memchr2_iter};
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-use super::{FILE_LIMIT, Problem, taken};
-use crate::glob;
-use crate::root::Root;
+use super::{FILE_LIMIT, ReadError, kernel_parse};
+use crate::files::glob;
+use crate::files::root::Root;
 use crate::tunable::{TUNABLES, slashed};
 
 /// The folders, the first of which wins over the others for a file of the same name.
@@ -65,7 +65,7 @@ pub struct SysctlD {
     /// So many patterns were tried.
     patterns: usize,
     /// Files and folders that could not be read, each with its place in the order.
-    problems: Vec<(OsString, Problem)>,
+    problems: Vec<(OsString, ReadError)>,
     /// Every line, to explain a tunable by.
     lines: Option<Vec<Line>>,
     /// Files that are not read, as another folder has one of the same name: that one, and the file.
@@ -166,7 +166,7 @@ impl SysctlD {
     pub(super) fn last_obstacle(&self) -> Option<&Path> {
         let wrong = TUNABLES.iter().enumerate().filter_map(|(row, tunable)| {
             let winner = self.winner(row)?;
-            let right = taken(tunable, &winner.assignment.text) == Some(tunable.expected);
+            let right = kernel_parse(tunable, &winner.assignment.text) == Some(tunable.expected);
             (winner.assignment.explicit && !right).then_some(&*winner.assignment.path)
         });
         let unread = self
@@ -184,7 +184,7 @@ impl SysctlD {
     }
 
     /// The first file that could not be read and is read after the winning line.
-    pub(super) fn doubt(&self, row: usize) -> Option<&Problem> {
+    pub(super) fn doubt(&self, row: usize) -> Option<&ReadError> {
         let winner = self.winner(row).filter(|winner| winner.assignment.explicit);
         self.problems
             .iter()
@@ -201,7 +201,7 @@ impl SysctlD {
     }
 
     /// All files and folders that could not be read.
-    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub(super) fn problems(&self) -> impl Iterator<Item = &ReadError> {
         self.problems.iter().map(|(_, problem)| problem)
     }
 
@@ -381,7 +381,7 @@ impl SysctlD {
 
     fn add_problem(&mut self, file_name: OsString, path: &Path, error: io::Error) {
         let path = Path::new("/").join(path);
-        self.problems.push((file_name, Problem { path, error }));
+        self.problems.push((file_name, ReadError { path, error }));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::gates::{self, Gates};
-use super::{Ground, json, yaml};
+use super::{SetBy, json, yaml};
 
 const PROTECT: &str = "protectKernelDefaults";
 const GATES: &str = "featureGates";
@@ -18,7 +18,7 @@ const ENTRIES: usize = 1000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// protectKernelDefaults, and where it is said.
-    pub protect: Option<(bool, Ground)>,
+    pub protect: Option<(bool, SetBy)>,
     /// Feature gates.
     pub gates: Gates,
     /// A feature gate that kubelets of some versions do not have.
@@ -27,20 +27,20 @@ pub struct Settings {
 
 /// Why a file says nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ConfigError {
     /// Kubelet will not take the file.
     ByKubelet(String),
     /// We cannot read what kubelet perhaps can.
     ByUs(String),
 }
 
-impl From<String> for Refusal {
+impl From<String> for ConfigError {
     fn from(why: String) -> Self {
         Self::ByKubelet(why)
     }
 }
 
-impl From<&str> for Refusal {
+impl From<&str> for ConfigError {
     fn from(why: &str) -> Self {
         Self::ByKubelet(why.to_string())
     }
@@ -115,9 +115,11 @@ impl Mapping {
     }
 
     /// Refuses more entries than a file has that is not made to be slow.
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.entries.len() > ENTRIES {
-            return Err(Refusal::ByUs("it repeats its keys too often".to_string()));
+            return Err(ConfigError::ByUs(
+                "it repeats its keys too often".to_string(),
+            ));
         }
         Ok(())
     }
@@ -144,7 +146,7 @@ impl Mapping {
 
 /// A file whose first character is a brace has to be JSON, and any other is YAML. Source: `GuessJSONStream` in
 /// `k8s.io/apimachinery/pkg/util/yaml`.
-fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
+fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, ConfigError> {
     if content.is_empty() {
         return Err("it is empty".into());
     }
@@ -160,7 +162,7 @@ fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal>
 /// # Errors
 ///
 /// Says why kubelet will not take the file, or why we cannot tell.
-pub fn parse(content: &[u8], path: &Path) -> Result<Settings, Refusal> {
+pub fn parse(content: &[u8], path: &Path) -> Result<Settings, ConfigError> {
     // Kubelet decodes it strictly, and if that fails leniently. Source: `DecodeKubeletConfiguration` in kubernetes'
     // `pkg/kubelet/kubeletconfig/util/codec`.
     let top = read(content, false)?;
@@ -183,7 +185,7 @@ pub fn parse(content: &[u8], path: &Path) -> Result<Settings, Refusal> {
     match (kind, api_version) {
         (KIND, API_VERSION) => {}
         (KIND, "kubelet.config.k8s.io/__internal") => {
-            return Err(Refusal::ByUs(format!(
+            return Err(ConfigError::ByUs(format!(
                 "it is written as kubelet keeps a {KIND} for itself"
             )));
         }
@@ -192,7 +194,7 @@ pub fn parse(content: &[u8], path: &Path) -> Result<Settings, Refusal> {
     let mut settings = Settings::default();
     for (key, Entry { value, line }) in &top.entries {
         if key == PROTECT {
-            settings.protect(value, || Ground::in_file(path, *line))?;
+            settings.protect(value, || SetBy::in_file(path, *line))?;
         } else if key == GATES {
             settings.gates(value)?;
         }
@@ -202,7 +204,7 @@ pub fn parse(content: &[u8], path: &Path) -> Result<Settings, Refusal> {
 
 impl Settings {
     /// Go leaves a boolean alone when it decodes a null into it.
-    fn protect(&mut self, value: &Value, ground: impl Fn() -> Ground) -> Result<(), Refusal> {
+    fn protect(&mut self, value: &Value, ground: impl Fn() -> SetBy) -> Result<(), ConfigError> {
         match value {
             Value::Null => {}
             Value::Bool(on) => self.protect = Some((*on, ground())),
@@ -215,7 +217,7 @@ impl Settings {
     }
 
     /// Of several mappings for the same the later are put over the earlier.
-    fn gates(&mut self, value: &Value) -> Result<(), Refusal> {
+    fn gates(&mut self, value: &Value) -> Result<(), ConfigError> {
         match value {
             Value::Null => self.gates.clear(),
             Value::Mapping(mapping) => {
@@ -239,9 +241,9 @@ impl Settings {
 /// Source: `mergeKubeletConfigurations` in kubernetes' `cmd/kubelet/app/server.go`.
 #[derive(Debug)]
 pub struct DropIns {
-    merged: BTreeMap<String, (Value, Ground)>,
+    merged: BTreeMap<String, (Value, SetBy)>,
     /// Why it is off where nothing is left.
-    off: Ground,
+    off: SetBy,
     other_gate: Option<String>,
 }
 
@@ -249,7 +251,7 @@ impl DropIns {
     /// Begins with what flags or the file of `--config` say.
     pub fn over(base: Settings) -> Self {
         let mut merged = BTreeMap::new();
-        let mut off = Ground::Default;
+        let mut off = SetBy::Default;
         // Kubelet writes its configuration down as JSON, in which a false one is left out.
         match base.protect {
             Some((true, ground)) => {
@@ -264,7 +266,7 @@ impl DropIns {
             gates.set(name, Entry { value, line: 0 });
         }
         if !gates.entries.is_empty() {
-            merged.insert(GATES.to_string(), (Value::Mapping(gates), Ground::Default));
+            merged.insert(GATES.to_string(), (Value::Mapping(gates), SetBy::Default));
         }
         Self {
             merged,
@@ -278,7 +280,7 @@ impl DropIns {
     /// # Errors
     ///
     /// Says why kubelet will not take the file, or why we cannot tell.
-    pub fn add(&mut self, content: &[u8], path: &Path) -> Result<(), Refusal> {
+    pub fn add(&mut self, content: &[u8], path: &Path) -> Result<(), ConfigError> {
         // Untyped, so that kind and version have to be spelt exactly; but they are decoded before, whatever their case.
         let top = read(content, true)?;
         let (mut kind, mut api_version) = (None, None);
@@ -293,11 +295,11 @@ impl DropIns {
                 continue;
             }
             if key == PROTECT && value == Value::Null {
-                self.off = Ground::Default;
+                self.off = SetBy::Default;
             }
             let old = self.merged.remove(&key).map(|(value, _)| value);
             if let Some(value) = patched(old, value) {
-                let ground = Ground::in_file(path, line);
+                let ground = SetBy::in_file(path, line);
                 self.merged.insert(key, (value, ground));
             }
         }
@@ -312,7 +314,7 @@ impl DropIns {
     /// # Errors
     ///
     /// Says why kubelet will not take it.
-    pub fn settle(self) -> Result<Settings, Refusal> {
+    pub fn settle(self) -> Result<Settings, ConfigError> {
         let mut settings = Settings {
             protect: Some((false, self.off)),
             other_gate: self.other_gate,
@@ -362,8 +364,8 @@ mod tests {
 
     fn said(settings: Settings) -> Said {
         settings.protect.map(|(on, ground)| match ground {
-            Ground::File { line, .. } => (on, line),
-            Ground::Default | Ground::Flag(_) => (on, 0),
+            SetBy::File { line, .. } => (on, line),
+            SetBy::Default | SetBy::Flag(_) => (on, 0),
         })
     }
 
@@ -516,7 +518,7 @@ mod tests {
         ] {
             let refusal = parse(broken.as_bytes(), Path::new("/c"));
             assert!(
-                matches!(refusal, Err(Refusal::ByKubelet(_))),
+                matches!(refusal, Err(ConfigError::ByKubelet(_))),
                 "{broken:.200} {refusal:?}"
             );
         }
@@ -536,7 +538,7 @@ mod tests {
         ] {
             let refusal = parse(ours.as_bytes(), Path::new("/c"));
             assert!(
-                matches!(refusal, Err(Refusal::ByUs(_))),
+                matches!(refusal, Err(ConfigError::ByUs(_))),
                 "{ours:.200} {refusal:?}"
             );
         }
@@ -677,7 +679,7 @@ mod tests {
             "{\"kind\": \"KubeletConfiguration\", \"apiVersion\": \"kubelet.config.k8s.io/v1beta1\", \"x\": {\"y\": [{\"a\": 1, \"a\": 1}]}}",
         ] {
             let refusal = none.add(text.as_bytes(), Path::new("/d"));
-            assert!(matches!(refusal, Err(Refusal::ByKubelet(_))), "{text}");
+            assert!(matches!(refusal, Err(ConfigError::ByKubelet(_))), "{text}");
         }
     }
 

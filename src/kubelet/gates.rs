@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arguments::parse_bool;
+use super::flags::parse_bool;
 
 const IN_USER_NAMESPACE: &str = "KubeletInUserNamespace";
 const ALL_ALPHA: &str = "AllAlpha";

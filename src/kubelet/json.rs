@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::config::{Entry, Mapping, Refusal, Value, keeps};
+use super::config::{ConfigError, Entry, Mapping, Value, keeps};
 
 /// How deep it looks for repeated keys: each bracket around a value means that the value is read once more.
 const DEPTH: usize = 128;
@@ -17,7 +17,7 @@ const DEPTH: usize = 128;
 /// # Errors
 ///
 /// Says what is not JSON, or which key is repeated where that is refused.
-pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
+pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, ConfigError> {
     // In Go a byte that is not UTF-8 becomes a replacement character.
     let text = String::from_utf8_lossy(content);
     if refuses_repeated_keys {
@@ -37,7 +37,10 @@ pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mappin
 }
 
 /// Reads an object, and with `inner` those under the keys that matter. Its entries have offsets in place of lines.
-fn mapping(text: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Mapping, Refusal> {
+fn mapping(
+    text: &str,
+    inner: impl Fn(&str) -> Result<Value, ConfigError>,
+) -> Result<Mapping, ConfigError> {
     let mut mapping = Mapping::default();
     let mut outcome = Ok(());
     read_value(
@@ -66,7 +69,10 @@ fn mapping(text: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result
     outcome.map(|()| mapping)
 }
 
-fn value(raw: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Value, Refusal> {
+fn value(
+    raw: &str,
+    inner: impl Fn(&str) -> Result<Value, ConfigError>,
+) -> Result<Value, ConfigError> {
     match raw.as_bytes()[0] {
         b'n' => Ok(Value::Null),
         b't' => Ok(Value::Bool(true)),
@@ -80,12 +86,12 @@ fn value(raw: &str, inner: impl Fn(&str) -> Result<Value, Refusal>) -> Result<Va
 /// A hasher that needs no random numbers, which the kernel may refuse.
 pub(super) type Fixed = BuildHasherDefault<DefaultHasher>;
 
-fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), Refusal> {
+fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), ConfigError> {
     if !text.trim_start().starts_with(['{', '[']) {
         return Ok(());
     }
     if depth == 0 {
-        return Err(Refusal::ByUs(format!(
+        return Err(ConfigError::ByUs(format!(
             "it is nested more than {DEPTH} deep"
         )));
     }
@@ -98,7 +104,7 @@ fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), Refusal> {
             if outcome.is_ok() {
                 outcome = match key {
                     Some(key) if !keys.insert(hasher.hash_one(key)) => {
-                        Err(Refusal::ByKubelet(format!("it has {key} twice")))
+                        Err(ConfigError::ByKubelet(format!("it has {key} twice")))
                     }
                     _ => refuse_repeated_keys(raw, depth - 1),
                 };
@@ -114,7 +120,7 @@ struct Each<F>(F);
 fn read_value<'a, F: FnMut(Option<&str>, &'a str)>(
     text: &'a str,
     each: Each<F>,
-) -> Result<(), Refusal> {
+) -> Result<(), ConfigError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_any(each)?;
     Ok(deserializer.end()?)
@@ -163,7 +169,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-impl From<serde_json::Error> for Refusal {
+impl From<serde_json::Error> for ConfigError {
     fn from(error: serde_json::Error) -> Self {
         Self::ByKubelet(error.to_string())
     }
@@ -207,7 +213,7 @@ mod tests {
         assert!(read(nested(10_000).as_bytes(), false).is_ok());
         assert!(read(nested(DEPTH - 1).as_bytes(), true).is_ok());
         let refusal = read(nested(DEPTH).as_bytes(), true);
-        assert!(matches!(refusal, Err(Refusal::ByUs(_))));
+        assert!(matches!(refusal, Err(ConfigError::ByUs(_))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads what kubelet makes of its arguments and configuration files, down to protectKernelDefaults.
 
-pub mod arguments;
 pub mod config;
+pub mod flags;
 mod gates;
 mod json;
 mod yaml;
@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::file;
-use crate::root::{Root, clean};
-use arguments::Arguments;
-use config::{DropIns, Refusal, Settings};
+use crate::files::file;
+use crate::files::root::{Root, clean};
+use config::{ConfigError, DropIns, Settings};
+use flags::Arguments;
 
 /// Bytes read of all files at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -42,9 +42,9 @@ pub struct Kubelet {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Protection {
     /// protectKernelDefaults is true: kubelet dies of a tunable that differs.
-    On(Ground),
+    On(SetBy),
     /// It is false: kubelet sets the tunables itself.
-    Off(Ground),
+    Off(SetBy),
     /// The file of `--config` does not exist: kubelet is not configured yet, and fails.
     NotThereYet(PathBuf),
     /// Kubelet will fail before it looks at its tunables, and why.
@@ -55,7 +55,7 @@ pub enum Protection {
 
 /// Where protectKernelDefaults gets its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ground {
+pub enum SetBy {
     /// Nothing says anything.
     Default,
     /// A flag, word for word.
@@ -69,7 +69,7 @@ pub enum Ground {
     },
 }
 
-impl Ground {
+impl SetBy {
     fn in_file(path: &Path, line: usize) -> Self {
         Self::File {
             path: path.to_path_buf(),
@@ -102,7 +102,7 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
     };
     let Arguments {
         flags,
-        beaten,
+        initial,
         may_refuse,
         dynamic,
         ..
@@ -110,7 +110,7 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
     let mut in_user_namespace = None;
     let mut other_gate = None;
     let read = files.read(&arguments).map(|settings| {
-        let mut gates = beaten.gates.clone();
+        let mut gates = initial.gates.clone();
         gates.put_over(&settings.gates);
         gates.put_over(&flags.gates);
         in_user_namespace = gates.in_user_namespace();
@@ -120,7 +120,7 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
     let by_flag = flags
         .protect
         .clone()
-        .map(|(on, word)| (on, Ground::Flag(word)));
+        .map(|(on, word)| (on, SetBy::Flag(word)));
     let protection = match (read, by_flag) {
         // A kubelet that takes the files that we do not know goes by the flag.
         (Ok(_) | Err(Protection::Unknown(_)), Some(settled)) | (Ok(Some(settled)), None) => {
@@ -129,7 +129,7 @@ pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) ->
                 (false, ground) => Protection::Off(ground),
             }
         }
-        (Ok(None), None) => Protection::Off(Ground::Default),
+        (Ok(None), None) => Protection::Off(SetBy::Default),
         (Err(protection), _) => protection,
     };
     let is_known = matches!(protection, Protection::On(_) | Protection::Off(_));
@@ -172,11 +172,11 @@ impl Files<'_> {
             }
             None => Settings {
                 protect: arguments
-                    .beaten
+                    .initial
                     .protect
                     .clone()
-                    .map(|(on, word)| (on, Ground::Flag(word))),
-                gates: arguments.beaten.gates.clone(),
+                    .map(|(on, word)| (on, SetBy::Flag(word))),
+                gates: arguments.initial.gates.clone(),
                 other_gate: None,
             },
         };
@@ -262,10 +262,10 @@ impl Files<'_> {
     }
 }
 
-fn refused(path: &Path, refusal: Refusal) -> Protection {
+fn refused(path: &Path, refusal: ConfigError) -> Protection {
     match refusal {
-        Refusal::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
-        Refusal::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
+        ConfigError::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
+        ConfigError::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
     }
 }
 
@@ -344,10 +344,10 @@ mod tests {
     }
 
     fn said(protection: &Protection) -> String {
-        let place = |ground: &Ground| match ground {
-            Ground::Default => "by default".to_string(),
-            Ground::Flag(word) => format!("by {word}"),
-            Ground::File { path, line } => format!("in {}:{line}", path.display()),
+        let place = |ground: &SetBy| match ground {
+            SetBy::Default => "by default".to_string(),
+            SetBy::Flag(word) => format!("by {word}"),
+            SetBy::File { path, line } => format!("in {}:{line}", path.display()),
         };
         match protection {
             Protection::On(ground) => format!("on {}", place(ground)),
@@ -467,7 +467,7 @@ mod tests {
         );
         let protection = kubelet(&root, &format!("{words} --protect-kernel-defaults")).protection;
         assert!(
-            matches!(protection, Protection::On(Ground::Flag(_))),
+            matches!(protection, Protection::On(SetBy::Flag(_))),
             "{protection:?}"
         );
         fs::remove_dir_all(&root).unwrap();

@@ -8,7 +8,7 @@ use std::io::{BufReader, Read};
 use libyaml_safer::{BOOL_TAG, Encoding, EventData, MappingStyle, NULL_TAG, Parser, SequenceStyle};
 use memchr::{memchr3, memmem};
 
-use super::config::{Entry, Mapping, Refusal, Value, keeps};
+use super::config::{ConfigError, Entry, Mapping, Value, keeps};
 use super::json::Fixed;
 
 /// Go's parser gives up at this depth.
@@ -33,11 +33,11 @@ const BINARY_TAG: &str = "tag:yaml.org,2002:binary";
 /// # Errors
 ///
 /// Says what is not YAML, or which key is repeated where that is refused, or why we cannot tell.
-pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, Refusal> {
+pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, ConfigError> {
     let content = decode(content)?;
     let (content, is_changed) = for_this_parser(&content);
     if memmem::find_iter(&content, "%TAG").count() > DIRECTIVES {
-        return Err(Refusal::ByUs(format!(
+        return Err(ConfigError::ByUs(format!(
             "it has more than {DIRECTIVES} directives"
         )));
     }
@@ -59,9 +59,9 @@ pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mappin
                 _ => is_changed,
             };
             if may_be_ours {
-                Refusal::ByUs(error.to_string())
+                ConfigError::ByUs(error.to_string())
             } else {
-                Refusal::ByKubelet(error.to_string())
+                ConfigError::ByKubelet(error.to_string())
             }
         })?;
         let line = usize::try_from(event.start_mark.line).map_or(usize::MAX, |line| line + 1);
@@ -78,13 +78,13 @@ pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mappin
 }
 
 /// The text in UTF-8, which the parser checks as it goes on.
-fn decode(content: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+fn decode(content: &[u8]) -> Result<Cow<'_, [u8]>, ConfigError> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
         char::decode_utf16(units)
             .collect::<Result<String, _>>()
             .map(|text| Cow::Owned(text.into_bytes()))
-            .map_err(|_| Refusal::from("it is not UTF-16"))
+            .map_err(|_| ConfigError::from("it is not UTF-16"))
     };
     match content {
         [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
@@ -246,10 +246,10 @@ impl Decoded {
 }
 
 impl Document {
-    fn take(&mut self, data: EventData, line: usize) -> Result<(), Refusal> {
+    fn take(&mut self, data: EventData, line: usize) -> Result<(), ConfigError> {
         self.steps = self.steps.saturating_add(self.brackets);
         if self.steps > STEPS {
-            return Err(Refusal::ByUs("it has too much in brackets".to_string()));
+            return Err(ConfigError::ByUs("it has too much in brackets".to_string()));
         }
         let before = self.decoded.all;
         match data {
@@ -306,7 +306,7 @@ impl Document {
         content: Content,
         anchor: Option<String>,
         in_brackets: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ConfigError> {
         if self.open.len() == DEPTH {
             return Err("it is nested too deeply".into());
         }
@@ -321,7 +321,7 @@ impl Document {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Refusal> {
+    fn end(&mut self) -> Result<(), ConfigError> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -334,7 +334,7 @@ impl Document {
     }
 
     /// Puts a node into what it stands in.
-    fn add(&mut self, node: Node, anchor: Option<String>, before: u32) -> Result<(), Refusal> {
+    fn add(&mut self, node: Node, anchor: Option<String>, before: u32) -> Result<(), ConfigError> {
         if let Some(anchor) = anchor {
             self.kept += node.weight();
             let size = self.decoded.all - before;
@@ -354,7 +354,7 @@ impl Document {
             }
         }
         if self.kept > KEPT {
-            return Err(Refusal::ByUs(format!(
+            return Err(ConfigError::ByUs(format!(
                 "it has more than {KEPT} anchors and mappings in sequences"
             )));
         }
@@ -369,7 +369,7 @@ fn enter(
     value: Node,
     hasher: Option<&Fixed>,
     keys: &mut BTreeSet<u64>,
-) -> Result<(), Refusal> {
+) -> Result<(), ConfigError> {
     let Node::Scalar(key) = key else {
         return Err("a key is a mapping or a sequence".into());
     };
@@ -395,7 +395,7 @@ fn enter(
         return Ok(());
     }
     if key.has_tag(BINARY_TAG) {
-        return Err(Refusal::ByUs("it has a key in Base64".to_string()));
+        return Err(ConfigError::ByUs("it has a key in Base64".to_string()));
     }
     let resolved = key.value();
     if resolved == Value::Null {
@@ -479,7 +479,7 @@ mod tests {
             };
             assert!(anchors(KEPT / weight).is_ok(), "{node}");
             assert!(
-                matches!(anchors(KEPT / weight + 1), Err(Refusal::ByUs(_))),
+                matches!(anchors(KEPT / weight + 1), Err(ConfigError::ByUs(_))),
                 "{node}"
             );
         }

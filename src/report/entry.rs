@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use log::Level;
 
-use super::{Audience, remedy, words};
+use super::{Audience, messages, remedy};
+use crate::assessment::{Assessment, Diagnostic, Mode, NextBoot, Outcome, Stance, TunableStatus};
 use crate::exit::Exit;
-use crate::look::{Look, Mode, NextBoot, Note, Outcome, Sight, Stance};
 
 /// What an entry is about. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
 /// catalog explains (`systemd/kubelet-tunables.catalog`).
@@ -97,18 +97,18 @@ impl Entry {
         }
     }
 
-    fn note(note: &Note) -> Self {
+    fn note(note: &Diagnostic) -> Self {
         let level = match note {
-            Note::OptionsNotUnderstood { .. } | Note::NotPersisted(_) => Level::Error,
-            Note::VariableMisspelt(_) | Note::NotInUnit(_) => Level::Warn,
-            Note::OptionInUnit(_) | Note::Persisted(_) => Level::Info,
+            Diagnostic::OptionsNotUnderstood { .. } | Diagnostic::NotPersisted(_) => Level::Error,
+            Diagnostic::VariableMisspelt(_) | Diagnostic::NotInUnit(_) => Level::Warn,
+            Diagnostic::OptionInUnit(_) | Diagnostic::Persisted(_) => Level::Info,
         };
-        Self::bare(Kind::Usage, level, words::note(note))
+        Self::bare(Kind::Usage, level, messages::note(note))
     }
 
-    fn finding(sight: &Sight, look: &Look) -> Option<Self> {
+    fn finding(sight: &TunableStatus, look: &Assessment) -> Option<Self> {
         let kind = Kind::of(sight.outcome)?;
-        let message = words::finding(sight, look.image.is_some())?;
+        let message = messages::finding(sight, look.image.is_some())?;
         let tunable = sight.finding.tunable;
         let mut fields = vec![
             ("SYSCTL", tunable.name.to_string()),
@@ -129,14 +129,14 @@ impl Entry {
         };
         let next_origin = next.map(|(_, origin)| origin);
         let origin = sight.origin.as_ref().or(next_origin);
-        add("SYSCTL_SOURCE", origin.and_then(words::source));
+        add("SYSCTL_SOURCE", origin.and_then(messages::source));
         add("SYSCTL_NEXT_BOOT", next.map(|(value, _)| number(*value)));
         let error = match (&sight.finding.now, sight.outcome) {
             (Err(error), _) => Some(error),
             (Ok(_), Outcome::Refused | Outcome::Ignored) => sight.finding.refused.as_ref(),
             _ => None,
         };
-        add("SYSCTL_ERROR", error.map(words::sysctl_error));
+        add("SYSCTL_ERROR", error.map(messages::sysctl_error));
         Some(Self {
             kind,
             level: level(sight.outcome, look),
@@ -146,8 +146,8 @@ impl Entry {
     }
 
     /// What it all comes to, and how to fix it, in one line.
-    fn summary(look: &Look, level: Level, audience: Audience) -> Self {
-        let mut message = format!("{}.", words::summary(look, audience));
+    fn summary(look: &Assessment, level: Level, audience: Audience) -> Self {
+        let mut message = format!("{}.", messages::summary(look, audience));
         for remedy in remedy::of(look) {
             let _ = match remedy.command {
                 Some(command) => write!(message, " {}: `{command}`.", remedy.purpose),
@@ -159,7 +159,7 @@ impl Entry {
 }
 
 /// What makes kubelet fail is an error, unless kubelet is started anyway.
-fn level(outcome: Outcome, look: &Look) -> Level {
+fn level(outcome: Outcome, look: &Assessment) -> Level {
     match outcome {
         Outcome::Wrong | Outcome::Refused if look.mode == Mode::Warn => Level::Warn,
         Outcome::Unreadable if Exit::of_tunables(look) == Exit::Success => Level::Warn,
@@ -174,7 +174,7 @@ fn level(outcome: Outcome, look: &Look) -> Level {
 }
 
 /// An entry for each finding; what is wrong now stands before what only the next boot makes wrong.
-pub(super) fn findings(look: &Look) -> Vec<Entry> {
+pub(super) fn findings(look: &Assessment) -> Vec<Entry> {
     let (later, now): (Vec<_>, Vec<_>) = look
         .sights
         .iter()
@@ -186,12 +186,12 @@ pub(super) fn findings(look: &Look) -> Vec<Entry> {
 }
 
 /// What its user should know of the check itself.
-pub(super) fn notes(look: &Look) -> Vec<Entry> {
+pub(super) fn notes(look: &Assessment) -> Vec<Entry> {
     look.notes.iter().map(Entry::note).collect()
 }
 
 /// All that a service manager is told; nothing when all is well.
-pub(super) fn all(look: &Look, audience: Audience) -> Vec<Entry> {
+pub(super) fn all(look: &Assessment, audience: Audience) -> Vec<Entry> {
     let mut entries = notes(look);
     if look.is_not_checked() {
         entries.extend(not_checked(look, audience));
@@ -215,11 +215,11 @@ pub(super) fn all(look: &Look, audience: Audience) -> Vec<Entry> {
 }
 
 /// That nothing is checked, and why; and what was corrected nevertheless.
-fn not_checked(look: &Look, audience: Audience) -> Vec<Entry> {
+fn not_checked(look: &Assessment, audience: Audience) -> Vec<Entry> {
     let mut entries = findings(look);
     entries.retain(|entry| entry.kind == Kind::Corrected);
     if look.amiss() > 0 && !look.is_not_configured() {
-        let message = words::summary(look, audience);
+        let message = messages::summary(look, audience);
         entries.push(Entry::bare(Kind::NotChecked, Level::Info, message));
     }
     entries

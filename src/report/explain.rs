@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::image;
+use super::messages::{plain, plain_path, source, suspect, sysctl_error, unread, without_number};
 use super::stream::Stream;
 use super::terminal::{WIDTH, fold};
-use super::words::{plain, plain_path, source, suspect, sysctl_error, unread, without_number};
+use crate::assessment::Image;
 use crate::boot::Boot;
-use crate::boot::explain::{Effect, Place, Say};
-use crate::look::Image;
+use crate::boot::explain::{Effect, Explained, Place};
 use crate::sysctl::SysctlError;
 use crate::tunable::Tunable;
 
@@ -79,13 +79,13 @@ fn page(
     }
     if let Some(image) = image {
         text.push('\n');
-        fold(&mut text, &image::basis(image), "", width);
+        fold(&mut text, &image::image_kernel(image), "", width);
     }
     text
 }
 
 /// The places, each file's lines below its name.
-fn says(says: &[Say], is_known: bool, width: usize) -> String {
+fn says(says: &[Explained], is_known: bool, width: usize) -> String {
     let texts = says.iter().map(|say| left(say).chars().count());
     // What is longer gets a line of its own for what becomes of it.
     let column = texts.filter(|length| *length <= 30).fold(8, usize::max);
@@ -135,7 +135,7 @@ fn heading(place: &Place) -> String {
 }
 
 /// What stands there; of a file with the number of the line.
-fn left(say: &Say) -> String {
+fn left(say: &Explained) -> String {
     match &say.place {
         Place::File { line: 0, .. } => String::new(),
         Place::File { line, .. } => format!("{line:>3}: {}", plain(&say.text)),

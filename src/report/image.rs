@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::words::{ground, plain_path, unread};
-use crate::look::{Image, Look, Mode, Outcome, Stance, Told};
+use super::messages::{ground, plain_path, unread};
+use crate::assessment::{Assessment, Image, Mode, Outcome, Stance, TargetInfo};
 
 /// What the first boot comes to: first whether kubelet starts, then why.
-pub(super) fn summary(look: &Look) -> String {
+pub(super) fn summary(look: &Assessment) -> String {
     let all = look.sights.len();
     let ground = ground(&look.told);
     if look.is_not_checked() {
@@ -21,10 +21,12 @@ pub(super) fn summary(look: &Look) -> String {
             || look.amiss() == look.count(Outcome::Unreadable);
         return match (look.mode, &look.told) {
             (Mode::Strict, _) => format!("{what} {boot}, which --strict makes an error"),
-            (_, Told::Kubelet(_)) if is_open => {
+            (_, TargetInfo::Kubelet(_)) if is_open => {
                 format!("kubelet may fail {boot}: {what}{and_ground}")
             }
-            (_, Told::Kubelet(_)) => format!("kubelet will not start {boot}: {what}{and_ground}"),
+            (_, TargetInfo::Kubelet(_)) => {
+                format!("kubelet will not start {boot}: {what}{and_ground}")
+            }
             _ => {
                 let may = if is_open { "may" } else { "will" };
                 format!("With protectKernelDefaults on, kubelet {may} not start {boot}: {what}")
@@ -41,7 +43,7 @@ pub(super) fn summary(look: &Look) -> String {
 }
 
 /// Such as "2 of 6 kernel tunables will be wrong, 1 is not known".
-fn what_is_amiss(look: &Look) -> String {
+fn what_is_amiss(look: &Assessment) -> String {
     let all = look.sights.len();
     let unknown = look.count(Outcome::Unreadable);
     let are = if unknown == 1 { "is" } else { "are" };
@@ -55,9 +57,9 @@ fn what_is_amiss(look: &Look) -> String {
 }
 
 /// What the answer rests on, and what an image does not tell.
-pub(super) fn basis(image: &Image) -> String {
-    let basis = &image.basis;
-    let mut text = match (&basis.kernel, &basis.config) {
+pub(super) fn image_kernel(image: &Image) -> String {
+    let image_kernel = &image.image_kernel;
+    let mut text = match (&image_kernel.kernel, &image_kernel.config) {
         (Err(problem), _) => format!("What its kernel sets is not known: {}.", unread(problem)),
         (Ok(None), _) => {
             "The image has no kernel, so the defaults of a mainline kernel are assumed.".to_string()
@@ -70,7 +72,7 @@ pub(super) fn basis(image: &Image) -> String {
             plain_path(config)
         ),
     };
-    let _ = match &basis.cmdline {
+    let _ = match &image_kernel.cmdline {
         Err(problem) => write!(
             text,
             " What its kernel command line sets is not known: {}.",
@@ -108,7 +110,7 @@ fn quoted(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::Basis;
+    use crate::boot::ImageKernel;
 
     #[test]
     fn says_what_is_assumed() {
@@ -116,9 +118,9 @@ mod tests {
             (!text.is_empty()).then_some(text)
         }
         let text = |kernel, config, cmdline| {
-            basis(&Image {
+            image_kernel(&Image {
                 path: "/image".into(),
-                basis: Basis {
+                image_kernel: ImageKernel {
                     kernel: Ok(some(kernel)),
                     config: some(config).map(Path::new),
                     cmdline: Ok(some(cmdline).map(Path::new)),

@@ -10,8 +10,8 @@ use log::Record;
 use log::kv::Value;
 use systemd_journal_logger::JournalLog;
 
+use super::background::Background;
 use super::entry::Entry;
-use crate::background::Background;
 
 /// Entries on their way. A send blocks for as long as journald does not read.
 #[derive(Debug)]

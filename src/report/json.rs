@@ -3,12 +3,14 @@
 
 use serde::Serialize;
 
-use super::{Audience, image, remedy, words};
+use super::{Audience, image, messages, remedy};
+use crate::assessment::{
+    self, Assessment, Diagnostic, Mode, NextBoot, Outcome, TargetInfo, TunableStatus,
+};
 use crate::boot::sysctl_d::Assignment;
-use crate::boot::{Origin, Suspect, WhyUnheeded};
+use crate::boot::{Origin, Suspect, WhyUnapplied};
 use crate::exit::Exit;
-use crate::kubelet::{Ground, Protection};
-use crate::look::{self, Look, Mode, NextBoot, Note, Outcome, Sight, Told};
+use crate::kubelet::{Protection, SetBy};
 use crate::persist::Persisted;
 
 /// Counts up when a member goes or gets another meaning, not when one is added.
@@ -59,7 +61,7 @@ struct Tunable {
     error: Option<String>,
     source: Option<Source>,
     suspects: Vec<SuspectOf>,
-    word_without_effect: Option<String>,
+    parameter_without_prefix: Option<String>,
     next_boot: Next,
 }
 
@@ -77,11 +79,11 @@ struct Source {
     file: Option<String>,
     line: Option<usize>,
     text: Option<String>,
-    unheeded: Option<UnheededLine>,
+    unapplied: Option<UnappliedLine>,
 }
 
 #[derive(Serialize)]
-struct UnheededLine {
+struct UnappliedLine {
     file: String,
     line: usize,
     text: String,
@@ -114,7 +116,7 @@ struct Ending {
 }
 
 /// The whole report as a text of several lines.
-pub(super) fn render(look: &Look) -> String {
+pub(super) fn render(look: &Assessment) -> String {
     let exit = Exit::of(look);
     let document = Document {
         version: VERSION,
@@ -126,7 +128,7 @@ pub(super) fn render(look: &Look) -> String {
         notes: look.notes.iter().map(note).collect(),
         summary: match look.image {
             Some(_) => image::summary(look),
-            None => words::summary(look, Audience::Person),
+            None => messages::summary(look, Audience::Person),
         },
         remedies: remedy::of(look).into_iter().map(Remedy::from).collect(),
         exit: Ending {
@@ -150,19 +152,19 @@ fn mode(mode: Mode) -> &'static str {
     }
 }
 
-fn kubelet(look: &Look) -> Kubelet {
+fn kubelet(look: &Assessment) -> Kubelet {
     let (status, setting, reason) = match &look.told {
-        Told::NotAsked => ("not-asked", None, None),
-        Told::Nothing => ("no-kubelet", None, None),
-        Told::NotKnown(why) => ("not-known", None, Some(words::not_known(why))),
-        Told::NotStarted { unit, why } => {
-            let why = words::not_started_by_systemd(unit, why);
+        TargetInfo::NotAsked => ("not-asked", None, None),
+        TargetInfo::Nothing => ("no-kubelet", None, None),
+        TargetInfo::NotKnown(why) => ("not-known", None, Some(messages::not_known(why))),
+        TargetInfo::NotStarted { unit, why } => {
+            let why = messages::not_started_by_systemd(unit, why);
             ("not-started", None, Some(why))
         }
-        Told::Kubelet(kubelet) => match &kubelet.protection {
+        TargetInfo::Kubelet(kubelet) => match &kubelet.protection {
             Protection::On(ground) => ("known", Some((true, ground)), None),
             Protection::Off(ground) => ("known", Some((false, ground)), None),
-            Protection::NotThereYet(_) => ("not-configured", None, words::ground(&look.told)),
+            Protection::NotThereYet(_) => ("not-configured", None, messages::ground(&look.told)),
             Protection::Fails(why) => ("fails-first", None, Some(why.clone())),
             Protection::Unknown(why) => ("not-known", None, Some(why.clone())),
         },
@@ -171,9 +173,9 @@ fn kubelet(look: &Look) -> Kubelet {
         status,
         protect_kernel_defaults: setting.map(|(value, _)| value),
         source: setting.map(|(_, ground)| Source::from(ground)),
-        reason: reason.map(|reason| words::plain(&words::without_number(&reason))),
+        reason: reason.map(|reason| messages::plain(&messages::without_number(&reason))),
         may_refuse: match &look.told {
-            Told::Kubelet(kubelet) => kubelet.may_refuse.as_deref().map(words::plain),
+            TargetInfo::Kubelet(kubelet) => kubelet.may_refuse.as_deref().map(messages::plain),
             _ => None,
         },
         will_start: look.will_start(),
@@ -181,7 +183,7 @@ fn kubelet(look: &Look) -> Kubelet {
     }
 }
 
-fn tunable(sight: &Sight, look: &Look) -> Tunable {
+fn tunable(sight: &TunableStatus, look: &Assessment) -> Tunable {
     let finding = &sight.finding;
     // An image has no values yet.
     let is_machine = look.image.is_none();
@@ -191,14 +193,17 @@ fn tunable(sight: &Sight, look: &Look) -> Tunable {
         expected: finding.tunable.expected,
         actual: finding.now.as_ref().ok().copied().filter(|_| is_machine),
         outcome: outcome(sight.outcome),
-        message: words::finding(sight, !is_machine),
+        message: messages::finding(sight, !is_machine),
         previous: finding.was,
-        error: error.map(words::sysctl_error),
+        error: error.map(messages::sysctl_error),
         source: (sight.origin.as_ref())
             .filter(|_| is_machine)
             .map(Source::from),
         suspects: sight.suspects.iter().map(SuspectOf::from).collect(),
-        word_without_effect: sight.word_without_effect.as_deref().map(words::plain),
+        parameter_without_prefix: sight
+            .parameter_without_prefix
+            .as_deref()
+            .map(messages::plain),
         next_boot: match &sight.next {
             NextBoot::Right => Next {
                 value: Some(finding.tunable.expected),
@@ -213,7 +218,7 @@ fn tunable(sight: &Sight, look: &Look) -> Tunable {
             NextBoot::Unknown(problem) => Next {
                 value: None,
                 source: None,
-                error: Some(words::unread(problem)),
+                error: Some(messages::unread(problem)),
             },
         },
     }
@@ -234,48 +239,52 @@ fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-fn note(note: &Note) -> NoteOf {
+fn note(note: &Diagnostic) -> NoteOf {
     NoteOf {
         kind: match note {
-            Note::OptionsNotUnderstood { .. } => "options-not-understood",
-            Note::VariableMisspelt(_) => "variable-misspelt",
-            Note::OptionInUnit(_) => "option-in-unit",
-            Note::NotInUnit(_) => "not-in-unit",
-            Note::Persisted(Persisted { file: Some(_), .. }) => "persisted",
-            Note::Persisted(Persisted { file: None, .. }) => "nothing-to-persist",
-            Note::NotPersisted(_) => "not-persisted",
+            Diagnostic::OptionsNotUnderstood { .. } => "options-not-understood",
+            Diagnostic::VariableMisspelt(_) => "variable-misspelt",
+            Diagnostic::OptionInUnit(_) => "option-in-unit",
+            Diagnostic::NotInUnit(_) => "not-in-unit",
+            Diagnostic::Persisted(Persisted { file: Some(_), .. }) => "persisted",
+            Diagnostic::Persisted(Persisted { file: None, .. }) => "nothing-to-persist",
+            Diagnostic::NotPersisted(_) => "not-persisted",
         },
-        message: words::note(note),
+        message: messages::note(note),
     }
 }
 
-impl<'a> From<&'a look::Image<'_>> for Image<'a> {
-    fn from(image: &'a look::Image) -> Self {
-        let basis = &image.basis;
+impl<'a> From<&'a assessment::Image<'_>> for Image<'a> {
+    fn from(image: &'a assessment::Image) -> Self {
+        let image_kernel = &image.image_kernel;
         Self {
-            path: words::plain_path(&image.path),
-            kernel: basis.kernel.ok().flatten(),
-            kernel_configuration: basis.config.map(words::plain_path),
-            command_line: basis.cmdline.ok().flatten().map(words::plain_path),
+            path: messages::plain_path(&image.path),
+            kernel: image_kernel.kernel.ok().flatten(),
+            kernel_configuration: image_kernel.config.map(messages::plain_path),
+            command_line: image_kernel
+                .cmdline
+                .ok()
+                .flatten()
+                .map(messages::plain_path),
         }
     }
 }
 
-impl From<&Ground> for Source {
-    fn from(ground: &Ground) -> Self {
+impl From<&SetBy> for Source {
+    fn from(ground: &SetBy) -> Self {
         match ground {
-            Ground::Default => Self {
+            SetBy::Default => Self {
                 kind: "default",
                 ..Self::default()
             },
-            Ground::Flag(word) => Self {
+            SetBy::Flag(word) => Self {
                 kind: "flag",
-                text: Some(words::plain(word)),
+                text: Some(messages::plain(word)),
                 ..Self::default()
             },
-            Ground::File { path, line } => Self {
+            SetBy::File { path, line } => Self {
                 kind: "file",
-                file: Some(words::plain_path(path)),
+                file: Some(messages::plain_path(path)),
                 line: Some(*line),
                 ..Self::default()
             },
@@ -288,48 +297,48 @@ impl From<&Origin<'_>> for Source {
         match origin {
             Origin::File(line) => Self {
                 kind: "file",
-                file: Some(words::plain_path(&line.path)),
+                file: Some(messages::plain_path(&line.path)),
                 line: Some(line.line),
-                text: Some(words::asked(line)),
-                unheeded: None,
+                text: Some(messages::asked(line)),
+                unapplied: None,
             },
-            Origin::Kernel { word, unheeded } => Self {
+            Origin::Kernel { word, unapplied } => Self {
                 kind: match word {
                     Some(_) => "kernel-command-line",
                     None => "kernel-default",
                 },
-                text: word.as_deref().map(words::plain),
-                unheeded: unheeded
+                text: word.as_deref().map(messages::plain),
+                unapplied: unapplied
                     .as_ref()
-                    .map(|it| UnheededLine::new(it.line, Some(it.why))),
+                    .map(|it| UnappliedLine::new(it.line, Some(it.why))),
                 ..Self::default()
             },
-            Origin::SinceBoot { unheeded, .. } => Self {
+            Origin::SinceBoot { unapplied, .. } => Self {
                 kind: "changed-since-boot",
-                unheeded: unheeded.map(|line| UnheededLine::new(line, None)),
+                unapplied: unapplied.map(|line| UnappliedLine::new(line, None)),
                 ..Self::default()
             },
             Origin::Unknown(problem) => Self {
                 kind: "unknown",
-                text: Some(words::unread(problem)),
+                text: Some(messages::unread(problem)),
                 ..Self::default()
             },
         }
     }
 }
 
-impl UnheededLine {
-    fn new(line: &Assignment, why: Option<WhyUnheeded>) -> Self {
+impl UnappliedLine {
+    fn new(line: &Assignment, why: Option<WhyUnapplied>) -> Self {
         Self {
-            file: words::plain_path(&line.path),
+            file: messages::plain_path(&line.path),
             line: line.line,
-            text: words::asked(line),
+            text: messages::asked(line),
             why: why.map(|why| match why {
-                WhyUnheeded::Refused => "refused-by-the-kernel",
-                WhyUnheeded::FileIsNewer => "written-since-boot",
-                WhyUnheeded::FileIsOlder => "changed-back-or-not-applied",
-                WhyUnheeded::Unclear => "not-known",
-                WhyUnheeded::NotRead => "not-read-by-systemd",
+                WhyUnapplied::Refused => "refused-by-the-kernel",
+                WhyUnapplied::FileIsNewer => "written-since-boot",
+                WhyUnapplied::FileIsOlder => "changed-back-or-not-applied",
+                WhyUnapplied::Unclear => "not-known",
+                WhyUnapplied::NotRead => "not-read-by-systemd",
             }),
         }
     }
@@ -349,7 +358,7 @@ impl From<&Suspect> for SuspectOf {
                 line,
             } => Self {
                 program,
-                file: Some(words::plain_path(path)),
+                file: Some(messages::plain_path(path)),
                 line: Some(*line),
             },
         }

@@ -1,16 +1,17 @@
 //! Tells what a look found, to whoever reads it, in the form that fits. Nothing else prints.
 
+mod background;
 mod entry;
 mod explain;
 mod image;
 pub mod journal;
 mod json;
+mod messages;
 mod prometheus;
 mod remedy;
 mod service;
 mod stream;
 mod terminal;
-mod words;
 
 use std::env;
 use std::io;
@@ -23,9 +24,9 @@ use rustix::fs::{FileType, fstat, major, minor};
 use rustix::process::{Pid, getppid};
 use systemd_journal_logger::connected_to_journal;
 
+use crate::assessment::Assessment;
 use crate::exit::Exit;
-use crate::look::Look;
-use crate::unit::Trouble;
+use crate::systemd::UnitError;
 
 pub use entry::{Entry, Kind};
 pub use explain::explain;
@@ -93,18 +94,18 @@ pub enum Format {
 
 /// Why a person's question cannot be answered as it was asked.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum UsageError {
     /// Of a unit only root is told.
     NotRoot,
     /// The unit is not known, or systemd cannot be asked.
-    Unit(String, Trouble),
+    Unit(String, UnitError),
     /// The root directory of an image cannot be opened.
     Root(PathBuf, io::Error),
 }
 
 /// Tells a person that this cannot be done as it was asked for.
-pub fn refuse(refusal: &Refusal) -> Exit {
-    Stream::Stderr.print(&format!("error: {}\n", words::refusal(refusal)));
+pub fn refuse(refusal: &UsageError) -> Exit {
+    Stream::Stderr.print(&format!("error: {}\n", messages::refusal(refusal)));
     Exit::Usage
 }
 
@@ -112,7 +113,7 @@ pub fn refuse(refusal: &Refusal) -> Exit {
 /// tell, so this does not fail.
 ///
 /// The entries of the journal are about `unit`.
-pub fn say(look: &Look, audience: Audience, format: Format, unit: Option<String>) {
+pub fn say(look: &Assessment, audience: Audience, format: Format, unit: Option<String>) {
     match audience {
         Audience::Person => {
             if format == Format::Prometheus {
@@ -132,7 +133,7 @@ pub fn say(look: &Look, audience: Audience, format: Format, unit: Option<String>
         Audience::Service { journal } => {
             let entries = entry::all(look, audience);
             if !entries.is_empty() {
-                let status = (Exit::of(look) != Exit::Success).then(|| words::status(look));
+                let status = (Exit::of(look) != Exit::Success).then(|| messages::status(look));
                 service::say(entries, status, journal, unit);
             }
         }

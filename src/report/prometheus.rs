@@ -6,10 +6,10 @@
 use std::fmt::{Display, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::look::{Look, NextBoot, Sight};
+use crate::assessment::{Assessment, NextBoot, TunableStatus};
 
 /// The whole report as a text.
-pub(super) fn render(look: &Look) -> String {
+pub(super) fn render(look: &Assessment) -> String {
     let mut text = String::new();
     by_sysctl(
         &mut text,
@@ -74,10 +74,10 @@ pub(super) fn render(look: &Look) -> String {
 
 fn by_sysctl(
     text: &mut String,
-    look: &Look,
+    look: &Assessment,
     name: &str,
     help: &str,
-    value: impl Fn(&Sight) -> Option<i64>,
+    value: impl Fn(&TunableStatus) -> Option<i64>,
 ) {
     head(text, name, help);
     for sight in &look.sights {

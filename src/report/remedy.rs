@@ -6,7 +6,7 @@ use std::io;
 use rustix::process::geteuid;
 
 use super::image;
-use crate::look::{Look, Mode, NextBoot, Outcome};
+use crate::assessment::{Assessment, Mode, NextBoot, Outcome};
 use crate::sysctl::SysctlError;
 
 /// What is to be done, and the command that does it.
@@ -18,7 +18,7 @@ pub(super) struct Remedy {
 }
 
 /// What fixes all that is wrong now, or will be after the next boot.
-pub(super) fn of(look: &Look) -> Vec<Remedy> {
+pub(super) fn of(look: &Assessment) -> Vec<Remedy> {
     if look.is_not_checked() {
         return Vec::new();
     }

@@ -9,11 +9,11 @@ use anyhow::{Context, anyhow};
 use libsystemd::daemon::{self, NotifyState};
 use log::Level;
 
+use super::background::Background;
 use super::entry::Entry;
 use super::is_null;
 use super::journal::Sending;
 use super::stream::Stream;
-use crate::background::Background;
 
 /// How long journald may take for all entries. It stops answering when it is stopped or its disk hangs.
 const JOURNAL_LIMIT: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ pub(super) fn say(
             .wait(left)
             .unwrap_or_else(|| Err(anyhow!("no answer in time")))
     });
-    // Asked as late as can be: what journald takes late is not to be said twice.
+    // Target as late as can be: what journald takes late is not to be said twice.
     let taken = sending.map_or(0, |sending| sending.taken());
     let mut rest = lines(&entries[taken..], journal);
     if let Err(trouble) = sent

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::stream::Stream;
-use super::{Audience, entry, image, remedy, words};
-use crate::look::{Look, Mode, NextBoot, Outcome, Sight};
+use super::{Audience, entry, image, messages, remedy};
+use crate::assessment::{Assessment, Mode, NextBoot, Outcome, TunableStatus};
 
 /// Columns of a table and of text where no terminal says that it has more.
 pub(super) const WIDTH: usize = 80;
@@ -14,7 +14,7 @@ const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
 
 /// The whole report as a text, for standard output.
-pub(super) fn render(look: &Look) -> String {
+pub(super) fn render(look: &Assessment) -> String {
     let width = Stream::Stdout.width().unwrap_or(WIDTH).max(WIDTH);
     let mut text = table(look, Stream::Stdout.shows_color());
     text.push('\n');
@@ -31,7 +31,7 @@ pub(super) fn render(look: &Look) -> String {
     }
     let summary = match look.image {
         Some(_) => image::summary(look),
-        None => words::summary(look, Audience::Person),
+        None => messages::summary(look, Audience::Person),
     };
     fold(&mut text, &format!("{summary}."), "", width);
     for remedy in remedy::of(look) {
@@ -45,19 +45,19 @@ pub(super) fn render(look: &Look) -> String {
     }
     if let Some(image) = &look.image {
         text.push('\n');
-        fold(&mut text, &image::basis(image), "", width);
+        fold(&mut text, &image::image_kernel(image), "", width);
     }
     text
 }
 
-fn table(look: &Look, color: bool) -> String {
-    type Column = (&'static str, fn(&Sight) -> String);
+fn table(look: &Assessment, color: bool) -> String {
+    type Column = (&'static str, fn(&TunableStatus) -> String);
     let columns: &[Column] = match look.image {
         None => &[("     NOW", now), ("NEXT BOOT", next)],
         Some(_) => &[("FIRST BOOT", now)],
     };
     // Each value as wide as the widest of its column.
-    let cells = |sight: Option<&Sight>| {
+    let cells = |sight: Option<&TunableStatus>| {
         columns.iter().fold(String::new(), |cells, (name, value)| {
             let widths = look.sights.iter().map(|sight| value(sight).len());
             let width = widths.fold(name.len(), usize::max);
@@ -84,14 +84,14 @@ fn table(look: &Look, color: bool) -> String {
     text
 }
 
-fn now(sight: &Sight) -> String {
+fn now(sight: &TunableStatus) -> String {
     match sight.finding.now {
         Ok(now) => now.to_string(),
         Err(_) => "?".to_string(),
     }
 }
 
-fn next(sight: &Sight) -> String {
+fn next(sight: &TunableStatus) -> String {
     match &sight.next {
         NextBoot::Right => sight.finding.tunable.expected.to_string(),
         NextBoot::Wrong { value, .. } => value.to_string(),
@@ -99,7 +99,7 @@ fn next(sight: &Sight) -> String {
     }
 }
 
-fn remark(sight: &Sight) -> String {
+fn remark(sight: &TunableStatus) -> String {
     match sight.outcome {
         Outcome::Right => "ok".to_string(),
         Outcome::RightUntilBoot => "until next boot".to_string(),

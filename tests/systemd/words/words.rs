@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use kubelet_tunables::unit::{self, Trouble};
+use kubelet_tunables::systemd::{self, UnitError};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 const RESULTS: &str = "/run/words";
@@ -59,8 +59,8 @@ fn dump() -> io::Result<()> {
 
 /// Writes down the words that the unit's program is going to get, from within the unit.
 fn inside(unit: &str) -> io::Result<()> {
-    let start =
-        unit::exec_start(Path::new("/"), OsStr::new(unit)).map_err(|trouble| not_said(&trouble))?;
+    let start = systemd::exec_start(Path::new("/"), OsStr::new(unit))
+        .map_err(|trouble| not_said(&trouble))?;
     let words = start.commands[0]
         .words(|name| env::var_os(name).or_else(|| start.hidden.get(name).cloned()));
     fs::write(format!("{RESULTS}/{unit}.inside"), ended(&words[1..]))
@@ -134,7 +134,7 @@ fn processor(process: &str) -> io::Result<u64> {
 
 /// Asks as the check does.
 fn ask(unit: &str) -> io::Result<()> {
-    unit::exec_start(Path::new("/"), OsStr::new(unit))
+    systemd::exec_start(Path::new("/"), OsStr::new(unit))
         .map_err(|trouble| not_said(&trouble))
         .map(drop)
 }
@@ -167,7 +167,7 @@ fn compare() -> io::Result<()> {
         }
     }
     for (name, expected) in NAMES {
-        let said = match unit::load(Path::new("/"), OsStr::new(name)) {
+        let said = match systemd::load(Path::new("/"), OsStr::new(name)) {
             Ok(unit) => unit.name,
             Err(trouble) => format!("{trouble:?}"),
         };
@@ -187,12 +187,12 @@ fn compare() -> io::Result<()> {
 /// What differs, if anything does; otherwise whether systemd started the unit.
 fn disagreement(name: &str) -> Result<bool, String> {
     let result = |what: &str| fs::read(format!("{RESULTS}/{name}.{what}")).ok();
-    let by_hand = unit::load(Path::new("/"), OsStr::new(name));
+    let by_hand = systemd::load(Path::new("/"), OsStr::new(name));
     let Some(words) = result("words") else {
         return match by_hand {
-            Err(Trouble::EnvironmentFile { .. } | Trouble::Broken(_) | Trouble::NoCommand) => {
-                Ok(false)
-            }
+            Err(
+                UnitError::EnvironmentFile { .. } | UnitError::Broken(_) | UnitError::NoCommand,
+            ) => Ok(false),
             other => Err(format!("it was not started, by hand: {other:?}")),
         };
     };
@@ -252,7 +252,7 @@ fn same(what: &str, said: &[u8], real: &[u8]) -> Result<(), String> {
     ))
 }
 
-fn not_said(trouble: &Trouble) -> io::Error {
+fn not_said(trouble: &UnitError) -> io::Error {
     io::Error::other(format!("{trouble:?}"))
 }
 

@@ -2,7 +2,7 @@
 //! `proc_get_long`.
 #![no_main]
 
-use kubelet_tunables::boot::{cmdline, taken};
+use kubelet_tunables::boot::{kernel_parameters as cmdline, kernel_parse as taken};
 use kubelet_tunables::tunable::{TUNABLES, Tunable};
 use libfuzzer_sys::{Corpus, fuzz_target};
 

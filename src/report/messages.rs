@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use super::{Audience, Refusal};
+use super::{Audience, UsageError};
+use crate::assessment::{
+    Assessment, Diagnostic, Mode, NextBoot, NotKnown, Outcome, Stance, TargetInfo, TunableStatus,
+};
 use crate::boot::sysctl_d::Assignment;
-use crate::boot::{Origin, Problem, Suspect, Unheeded, WhyUnheeded};
-use crate::check::Finding;
+use crate::boot::{Origin, ReadError, Suspect, Unapplied, WhyUnapplied};
+use crate::check::Reading;
 use crate::exit::Exit;
-use crate::kubelet::{Ground, Protection};
-use crate::look::{Look, Mode, NextBoot, NotKnown, Note, Outcome, Sight, Stance, Told};
+use crate::kubelet::{Protection, SetBy};
 use crate::persist::{self, PersistError, Persisted};
 use crate::sysctl::{Operation, SysctlError};
-use crate::unit::Trouble;
+use crate::systemd::UnitError;
 
 /// Characters of a Status line at the most; `systemctl status` cuts what exceeds the terminal.
 const STATUS_LIMIT: usize = 120;
@@ -23,9 +25,9 @@ const EXCERPT: usize = 40;
 /// What is to be said of one tunable; none where it is right and stays so.
 ///
 /// Of an image the sentence is about what `will_be` after its first boot.
-pub(super) fn finding(sight: &Sight, will_be: bool) -> Option<String> {
+pub(super) fn finding(sight: &TunableStatus, will_be: bool) -> Option<String> {
     let is = if will_be { "will be" } else { "is" };
-    let Finding {
+    let Reading {
         tunable,
         now,
         was,
@@ -86,7 +88,7 @@ pub(super) fn finding(sight: &Sight, will_be: bool) -> Option<String> {
 }
 
 /// What the next boot sets, and by whom.
-fn next_boot(sight: &Sight) -> Option<String> {
+fn next_boot(sight: &TunableStatus) -> Option<String> {
     match &sight.next {
         NextBoot::Wrong { value, origin } => {
             let because = match origin {
@@ -100,7 +102,7 @@ fn next_boot(sight: &Sight) -> Option<String> {
 }
 
 /// Such as "set to 0 by /etc/sysctl.d/99-custom.conf:3".
-fn origin(origin: &Origin, sight: &Sight) -> String {
+fn origin(origin: &Origin, sight: &TunableStatus) -> String {
     let actual = sight.finding.wrong().unwrap_or_default();
     which_default(origin, actual) + &because(origin, sight, actual)
 }
@@ -113,25 +115,25 @@ fn which_default(origin: &Origin, actual: i64) -> String {
     }
 }
 
-fn because(origin: &Origin, sight: &Sight, actual: i64) -> String {
+fn because(origin: &Origin, sight: &TunableStatus, actual: i64) -> String {
     let mut text = match origin {
         Origin::File(line) => format!("set to {actual} by {}{}", place(line), overridden(line)),
-        Origin::Kernel { word, unheeded } => {
+        Origin::Kernel { word, unapplied } => {
             let by = match word {
                 Some(word) => format!("set by {} on the kernel command line", plain(word)),
                 None => "the kernel's default".to_string(),
             };
-            match unheeded {
+            match unapplied {
                 None if word.is_some() => by,
                 None => format!("{by}; no file sets it"),
-                Some(Unheeded { line, why }) => {
-                    format!("{by}; {}{}", asks(line), unheeded_why(*why))
+                Some(Unapplied { line, why }) => {
+                    format!("{by}; {}{}", asks(line), why_unapplied_text(*why))
                 }
             }
         }
-        Origin::SinceBoot { unheeded, start } => {
+        Origin::SinceBoot { unapplied, start } => {
             let word = start.word.as_deref();
-            let but = match (unheeded, word) {
+            let but = match (unapplied, word) {
                 (Some(line), _) => asks(line),
                 (None, Some(word)) => {
                     format!("{} on the kernel command line asks otherwise", plain(word))
@@ -145,7 +147,7 @@ fn because(origin: &Origin, sight: &Sight, actual: i64) -> String {
     for suspect in &sight.suspects {
         let _ = write!(text, "; possibly by {}", self::suspect(suspect));
     }
-    if let Some(word) = &sight.word_without_effect {
+    if let Some(word) = &sight.parameter_without_prefix {
         let _ = write!(
             text,
             "; {} on the kernel command line has no effect without sysctl. before it",
@@ -155,13 +157,13 @@ fn because(origin: &Origin, sight: &Sight, actual: i64) -> String {
     text
 }
 
-fn unheeded_why(why: WhyUnheeded) -> &'static str {
+fn why_unapplied_text(why: WhyUnapplied) -> &'static str {
     match why {
-        WhyUnheeded::Refused => ", which the kernel refuses",
-        WhyUnheeded::FileIsNewer => ", in a file written since boot and not applied",
-        WhyUnheeded::FileIsOlder => ": changed back since boot, or not applied at boot",
-        WhyUnheeded::Unclear => ": not applied, or changed back since",
-        WhyUnheeded::NotRead => ", which systemd does not read",
+        WhyUnapplied::Refused => ", which the kernel refuses",
+        WhyUnapplied::FileIsNewer => ", in a file written since boot and not applied",
+        WhyUnapplied::FileIsOlder => ": changed back since boot, or not applied at boot",
+        WhyUnapplied::Unclear => ": not applied, or changed back since",
+        WhyUnapplied::NotRead => ", which systemd does not read",
     }
 }
 
@@ -216,7 +218,7 @@ pub(super) fn asked(line: &Assignment) -> String {
 }
 
 /// Which file could not be read, and why.
-pub(super) fn unread(problem: &Problem) -> String {
+pub(super) fn unread(problem: &ReadError) -> String {
     format!(
         "{} could not be read: {}",
         plain_path(&problem.path),
@@ -307,7 +309,7 @@ fn persist_error(error: &PersistError) -> String {
 }
 
 /// What it all comes to: first whether kubelet starts, then why.
-pub(super) fn summary(look: &Look, audience: Audience) -> String {
+pub(super) fn summary(look: &Assessment, audience: Audience) -> String {
     let told = &look.told;
     let all = look.sights.len();
     let ground = ground(told);
@@ -346,8 +348,11 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
             (true, Mode::Strict) => format!("{what}, which --strict makes an error"),
             (false, Mode::Strict) => format!("kubelet is not started (--strict): {what}"),
             (true, _) => match told {
-                Told::Kubelet(_) => format!("kubelet will not start: {what}{and_ground}"),
-                Told::NotAsked | Told::Nothing | Told::NotKnown(_) | Told::NotStarted { .. } => {
+                TargetInfo::Kubelet(_) => format!("kubelet will not start: {what}{and_ground}"),
+                TargetInfo::NotAsked
+                | TargetInfo::Nothing
+                | TargetInfo::NotKnown(_)
+                | TargetInfo::NotStarted { .. } => {
                     format!(
                         "With protectKernelDefaults on, kubelet will not start: {what}{and_ground}"
                     )
@@ -372,7 +377,7 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
     } else {
         all_is_right(look)
     };
-    if let Told::Kubelet(kubelet) = told
+    if let TargetInfo::Kubelet(kubelet) = told
         && let Some(word) = &kubelet.may_refuse
         && look.amiss() > 0
     {
@@ -388,7 +393,7 @@ pub(super) fn summary(look: &Look, audience: Audience) -> String {
     text
 }
 
-fn all_is_right(look: &Look) -> String {
+fn all_is_right(look: &Assessment) -> String {
     let all = look.sights.len();
     let (corrected, fleeting) = (
         look.count(Outcome::Corrected),
@@ -416,7 +421,7 @@ fn all_is_right(look: &Look) -> String {
 }
 
 /// Such as "2 of 6 kernel tunables are wrong, 1 cannot be checked".
-fn what_is_amiss(look: &Look) -> String {
+fn what_is_amiss(look: &Assessment) -> String {
     let mut words = String::new();
     let count = |outcome| look.count(outcome);
     for (count, one, several) in [
@@ -451,12 +456,12 @@ fn what_is_amiss(look: &Look) -> String {
 
 /// What kubelet was told and by whom, such as "protectKernelDefaults is true in /var/lib/kubelet/config.yaml:14"; or why
 /// it is not known, or does not matter.
-pub(super) fn ground(told: &Told) -> Option<String> {
-    let value = |value: bool, ground: &Ground| {
+pub(super) fn ground(told: &TargetInfo) -> Option<String> {
+    let value = |value: bool, ground: &SetBy| {
         let place = match ground {
-            Ground::Default => "by default".to_string(),
-            Ground::Flag(word) => format!("by kubelet's flag {word}"),
-            Ground::File { path, line } => format!("in {}:{line}", path.display()),
+            SetBy::Default => "by default".to_string(),
+            SetBy::Flag(word) => format!("by kubelet's flag {word}"),
+            SetBy::File { path, line } => format!("in {}:{line}", path.display()),
         };
         Some(plain(&format!("protectKernelDefaults is {value} {place}")))
     };
@@ -467,11 +472,11 @@ pub(super) fn ground(told: &Told) -> Option<String> {
         )))
     };
     match told {
-        Told::NotAsked | Told::Nothing => None,
-        Told::NotKnown(why @ NotKnown::RunsOnce(_)) => Some(not_known(why)),
-        Told::NotKnown(why) => unknown(&not_known(why)),
-        Told::NotStarted { unit, why } => Some(not_started_by_systemd(unit, why)),
-        Told::Kubelet(kubelet) => match &kubelet.protection {
+        TargetInfo::NotAsked | TargetInfo::Nothing => None,
+        TargetInfo::NotKnown(why @ NotKnown::RunsOnce(_)) => Some(not_known(why)),
+        TargetInfo::NotKnown(why) => unknown(&not_known(why)),
+        TargetInfo::NotStarted { unit, why } => Some(not_started_by_systemd(unit, why)),
+        TargetInfo::Kubelet(kubelet) => match &kubelet.protection {
             Protection::On(ground) => value(true, ground),
             Protection::Off(ground) => value(false, ground),
             Protection::Unknown(why) => unknown(why),
@@ -521,25 +526,25 @@ pub(super) fn not_known(why: &NotKnown) -> String {
 }
 
 /// Why kubelet is not started, with or without the check.
-pub(super) fn not_started_by_systemd(unit: &str, why: &Trouble) -> String {
+pub(super) fn not_started_by_systemd(unit: &str, why: &UnitError) -> String {
     format!("systemd will not start {}: {}", plain(unit), trouble(why))
 }
 
 /// Why it is not known what systemd is about to execute.
-fn trouble(trouble: &Trouble) -> String {
+fn trouble(trouble: &UnitError) -> String {
     plain(&match trouble {
-        Trouble::NoSystemd => "systemd is not running".to_string(),
-        Trouble::NoAnswer(error) => format!("systemd does not answer: {}", io_error(error)),
-        Trouble::Garbled(reason) => format!("systemd's answer is not understood: {reason}"),
-        Trouble::Refused { name, text } => {
+        UnitError::NoSystemd => "systemd is not running".to_string(),
+        UnitError::NoAnswer(error) => format!("systemd does not answer: {}", io_error(error)),
+        UnitError::Garbled(reason) => format!("systemd's answer is not understood: {reason}"),
+        UnitError::Refused { name, text } => {
             let why = if text.is_empty() { name } else { text };
             format!("systemd refuses to answer: {why}")
         }
-        Trouble::NotFound => "unit not found".to_string(),
-        Trouble::Masked => "unit is masked".to_string(),
-        Trouble::Broken(text) => format!("systemd cannot load the unit: {text}"),
-        Trouble::NoCommand => "the unit starts no program".to_string(),
-        Trouble::EnvironmentFile { path, error } => format!(
+        UnitError::NotFound => "unit not found".to_string(),
+        UnitError::Masked => "unit is masked".to_string(),
+        UnitError::Broken(text) => format!("systemd cannot load the unit: {text}"),
+        UnitError::NoCommand => "the unit starts no program".to_string(),
+        UnitError::EnvironmentFile { path, error } => format!(
             "its environment file {} cannot be read: {}",
             path.display(),
             io_error(error)
@@ -548,22 +553,22 @@ fn trouble(trouble: &Trouble) -> String {
 }
 
 /// Why a question cannot be answered as it was asked.
-pub(super) fn refusal(refusal: &Refusal) -> String {
+pub(super) fn refusal(refusal: &UsageError) -> String {
     match refusal {
-        Refusal::NotRoot => {
+        UsageError::NotRoot => {
             "--unit checks what root's kubelet may read and write: run it as root".to_string()
         }
-        Refusal::Unit(unit, why) => format!("{}: {}", plain(unit), trouble(why)),
-        Refusal::Root(directory, error) => {
+        UsageError::Unit(unit, why) => format!("{}: {}", plain(unit), trouble(why)),
+        UsageError::Root(directory, error) => {
             format!("--root {}: {}", plain_path(directory), io_error(error))
         }
     }
 }
 
 /// What the user should know of the check itself.
-pub(super) fn note(note: &Note) -> String {
+pub(super) fn note(note: &Diagnostic) -> String {
     match note {
-        Note::OptionsNotUnderstood { complaint, file } => {
+        Diagnostic::OptionsNotUnderstood { complaint, file } => {
             let place = file
                 .as_ref()
                 .map_or("KUBELET_TUNABLES_ARGS or the drop-in".to_string(), |file| {
@@ -574,15 +579,15 @@ pub(super) fn note(note: &Note) -> String {
                 plain(complaint)
             )
         }
-        Note::VariableMisspelt(name) => format!(
+        Diagnostic::VariableMisspelt(name) => format!(
             "The variable {} is ignored. Do you mean KUBELET_TUNABLES_ARGS?",
             plain(name)
         ),
-        Note::OptionInUnit(option) => {
+        Diagnostic::OptionInUnit(option) => {
             format!("The check in the unit has the option {option}")
         }
-        Note::NotInUnit(unit) => format!("The check does not run in {}", plain(unit)),
-        Note::Persisted(Persisted { file, removed }) => {
+        Diagnostic::NotInUnit(unit) => format!("The check does not run in {}", plain(unit)),
+        Diagnostic::Persisted(Persisted { file, removed }) => {
             let mut text = match file {
                 Some(file) => format!("{} is written", plain_path(file)),
                 None => "No file is written: the next boot is right already".to_string(),
@@ -596,14 +601,14 @@ pub(super) fn note(note: &Note) -> String {
             }
             text
         }
-        Note::NotPersisted(error) => {
+        Diagnostic::NotPersisted(error) => {
             format!("The values are not permanent: {}", persist_error(error))
         }
     }
 }
 
 /// The reason why kubelet is held back, in one line of at most [`STATUS_LIMIT`] characters.
-pub(super) fn status(look: &Look) -> String {
+pub(super) fn status(look: &Assessment) -> String {
     let first = look
         .sights
         .iter()
@@ -670,9 +675,9 @@ pub(super) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assessment::tests::{finding as found, kubelet, look, masked};
     use crate::boot::{Boot, KernelStart};
-    use crate::look::tests::{finding as found, kubelet, look, masked};
-    use crate::root::Root;
+    use crate::files::root::Root;
 
     #[test]
     fn what_others_wrote_breaks_no_line_and_moves_no_cursor() {
@@ -683,36 +688,36 @@ mod tests {
             explicit: true,
             overridden: Some(1),
         };
-        let problem = Problem {
+        let problem = ReadError {
             path: "/etc/sysctl.d/\r<0>.conf".into(),
             error: std::io::Error::other("no"),
         };
         let word = || Some("sysctl.kernel.panic=\"0\n<0>x\"".to_string());
-        let unheeded = || {
-            Some(Unheeded {
+        let unapplied = || {
+            Some(Unapplied {
                 line: &line,
-                why: WhyUnheeded::Unclear,
+                why: WhyUnapplied::Unclear,
             })
         };
         let origins = [
             Origin::File(&line),
             Origin::Kernel {
                 word: word(),
-                unheeded: None,
+                unapplied: None,
             },
             Origin::Kernel {
                 word: word(),
-                unheeded: unheeded(),
+                unapplied: unapplied(),
             },
             Origin::SinceBoot {
-                unheeded: Some(&line),
+                unapplied: Some(&line),
                 start: KernelStart {
                     value: 1,
                     word: None,
                 },
             },
             Origin::SinceBoot {
-                unheeded: None,
+                unapplied: None,
                 start: KernelStart {
                     value: 10,
                     word: word(),
@@ -722,11 +727,11 @@ mod tests {
         ];
         for origin in origins {
             let short = source(&origin).unwrap_or_default();
-            let sight = Sight {
+            let sight = TunableStatus {
                 finding: found(Some(0), false, None),
                 origin: Some(origin),
                 suspects: Vec::new(),
-                word_without_effect: word(),
+                parameter_without_prefix: word(),
                 next: NextBoot::Right,
                 outcome: Outcome::Wrong,
             };
@@ -735,8 +740,8 @@ mod tests {
         }
     }
 
-    fn not_persisted() -> Note {
-        Note::NotPersisted(PersistError::NoName { last: "/x".into() })
+    fn not_persisted() -> Diagnostic {
+        Diagnostic::NotPersisted(PersistError::NoName { last: "/x".into() })
     }
 
     #[test]
@@ -745,8 +750,8 @@ mod tests {
             env!("CARGO_MANIFEST_DIR"),
             "/tests/cases/32-kernel-command-line"
         ))));
-        let on = || kubelet(Protection::On(Ground::Default));
-        let off = || kubelet(Protection::Off(Ground::Flag("--x=false".to_string())));
+        let on = || kubelet(Protection::On(SetBy::Default));
+        let off = || kubelet(Protection::Off(SetBy::Flag("--x=false".to_string())));
         let unknown = || kubelet(Protection::Unknown("why".to_string()));
         let wrong = |refused| found(Some(0), refused, None);
         let unit = Audience::Service { journal: true };
@@ -823,7 +828,7 @@ mod tests {
             ),
             (
                 Mode::AsKubelet,
-                Told::Nothing,
+                TargetInfo::Nothing,
                 wrong(false),
                 Audience::Person,
                 "With protectKernelDefaults on, kubelet will not start: 1 of 6 kernel tunables is wrong",

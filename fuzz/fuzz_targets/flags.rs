@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use kubelet_tunables::kubelet::arguments::{Arguments, Flags};
+use kubelet_tunables::kubelet::flags::{Arguments, Flags};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -26,7 +26,7 @@ fuzz_target!(|input: &[u8]| {
     };
 
     // Nothing is made up.
-    let protect = [&arguments.flags.protect, &arguments.beaten.protect];
+    let protect = [&arguments.flags.protect, &arguments.initial.protect];
     let shown = protect.into_iter().flatten().map(|(_, shown)| shown);
     for shown in shown.chain(&arguments.may_refuse) {
         assert!(
@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
     if arguments.config.is_some() || arguments.config_dir.is_some() {
         return;
     }
-    assert_eq!(arguments.beaten, Flags::default());
+    assert_eq!(arguments.initial, Flags::default());
     for (word, on) in [
         (&b"--protect-kernel-defaults"[..], true),
         (b"--protect-kernel-defaults=F", false),

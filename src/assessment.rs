@@ -4,15 +4,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::boot::{Basis, Boot, Origin, Problem, Suspect, WhyUnheeded};
-use crate::check::{Finding, Findings};
-use crate::file;
+use crate::boot::{Boot, ImageKernel, Origin, ReadError, Suspect, WhyUnapplied};
+use crate::check::{Reading, Readings};
+use crate::files::file;
+use crate::files::root::Root;
 use crate::kubelet::{Kubelet, Protection};
 use crate::persist::{PersistError, Persisted};
-use crate::root::Root;
 use crate::sysctl::{Operation, SysctlError};
+use crate::systemd::UnitError;
 use crate::tunable::TUNABLES;
-use crate::unit::Trouble;
 
 /// What is to follow from a wrong tunable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Mode {
 
 /// What is known of the kubelet that is about to be started.
 #[derive(Debug)]
-pub enum Told {
+pub enum TargetInfo {
     /// Not looked for: all six are right, now and after the next boot.
     NotAsked,
     /// There is no unit and no command line to judge by.
@@ -46,7 +46,7 @@ pub enum Told {
         /// The unit.
         unit: String,
         /// Why.
-        why: Trouble,
+        why: UnitError,
     },
 }
 
@@ -54,7 +54,7 @@ pub enum Told {
 #[derive(Debug)]
 pub enum NotKnown {
     /// systemd does not say what it executes.
-    Systemd(Trouble),
+    Systemd(UnitError),
     /// The unit starts this program, and no kubelet is recognised in its command line.
     NoKubelet(PathBuf),
     /// The program named kubelet is a script.
@@ -88,7 +88,7 @@ pub enum Stance {
     NotKnown,
 }
 
-impl Told {
+impl TargetInfo {
     /// What kubelet does about a wrong tunable. Where there is no kubelet to judge by, it is taken for a strict one.
     pub fn stance(&self) -> Stance {
         match self {
@@ -126,7 +126,7 @@ pub enum NextBoot<'a> {
         origin: Origin<'a>,
     },
     /// Nobody knows, as a file could not be read.
-    Unknown(&'a Problem),
+    Unknown(&'a ReadError),
 }
 
 /// What follows from what was found of one tunable.
@@ -166,15 +166,15 @@ impl Outcome {
 
 /// One tunable and all that is known of it.
 #[derive(Debug)]
-pub struct Sight<'a> {
+pub struct TunableStatus<'a> {
     /// What was found.
-    pub finding: Finding,
+    pub finding: Reading,
     /// Who set it, where it is wrong.
     pub origin: Option<Origin<'a>>,
     /// Who may have changed it since boot.
     pub suspects: Vec<Suspect>,
     /// A word of the kernel's command line that was meant to set it and does not.
-    pub word_without_effect: Option<String>,
+    pub parameter_without_prefix: Option<String>,
     /// What the next boot makes of it.
     pub next: NextBoot<'a>,
     /// What follows.
@@ -183,7 +183,7 @@ pub struct Sight<'a> {
 
 /// Something about the check itself that its user should know.
 #[derive(Debug)]
-pub enum Note {
+pub enum Diagnostic {
     /// The check's options are not understood, so it goes on without any.
     OptionsNotUnderstood {
         /// Clap's first line and its suggestion.
@@ -205,21 +205,21 @@ pub enum Note {
 
 /// One look at a node.
 #[derive(Debug)]
-pub struct Look<'a> {
+pub struct Assessment<'a> {
     /// What is to follow from a wrong tunable.
     pub mode: Mode,
     /// What is known of kubelet.
-    pub told: Told,
+    pub told: TargetInfo,
     /// The unit that starts kubelet, where it is known.
     pub unit: Option<String>,
     /// systemd stops starting the unit after some failures.
     pub may_give_up: bool,
     /// What its user should know of the check itself.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Diagnostic>,
     /// The image that was looked at in the place of a machine: what is now is then what its first boot will set.
     pub image: Option<Image<'a>>,
     /// The six, in the order of the table.
-    pub sights: [Sight<'a>; TUNABLES.len()],
+    pub sights: [TunableStatus<'a>; TUNABLES.len()],
 }
 
 /// A file system tree that is not booted.
@@ -228,7 +228,7 @@ pub struct Image<'a> {
     /// Where it is.
     pub path: PathBuf,
     /// What it tells of the kernel that it will boot.
-    pub basis: Basis<'a>,
+    pub image_kernel: ImageKernel<'a>,
 }
 
 impl<'a> Image<'a> {
@@ -236,14 +236,14 @@ impl<'a> Image<'a> {
     pub fn new(root: &Root, boot: &'a Boot) -> Self {
         Self {
             path: root.path().to_path_buf(),
-            basis: boot.basis(),
+            image_kernel: boot.image_kernel(),
         }
     }
 }
 
 /// What the first boot of an image will make of the six. What cannot be known could not be read.
-pub fn predict(boot: &Boot) -> Findings {
-    TUNABLES.each_ref().map(|tunable| Finding {
+pub fn predict(boot: &Boot) -> Readings {
+    TUNABLES.each_ref().map(|tunable| Reading {
         tunable,
         now: boot.forecast(tunable).map_err(unread),
         was: None,
@@ -251,7 +251,7 @@ pub fn predict(boot: &Boot) -> Findings {
     })
 }
 
-fn unread(Problem { path, error }: &Problem) -> SysctlError {
+fn unread(ReadError { path, error }: &ReadError) -> SysctlError {
     SysctlError::Io {
         operation: Operation::Read,
         path: path.clone(),
@@ -263,16 +263,22 @@ fn unread(Problem { path, error }: &Problem) -> SysctlError {
 }
 
 /// Whether it matters what kubelet was told: a tunable is wrong now, or may be after the next boot.
-pub fn is_in_doubt(findings: &Findings, boot: &Boot) -> bool {
+pub fn is_in_doubt(findings: &Readings, boot: &Boot) -> bool {
     findings.iter().any(|finding| {
         let next = boot.next().forecast(finding.tunable);
         !finding.is_right() || !matches!(next, Ok(next) if next == finding.tunable.expected)
     })
 }
 
-impl<'a> Look<'a> {
+impl<'a> Assessment<'a> {
     /// Puts together what was found; `root` is where /proc is.
-    pub fn new(mode: Mode, told: Told, findings: Findings, boot: &'a Boot, root: &Path) -> Self {
+    pub fn new(
+        mode: Mode,
+        told: TargetInfo,
+        findings: Readings,
+        boot: &'a Boot,
+        root: &Path,
+    ) -> Self {
         let judge = Judge {
             mode,
             stance: told.stance(),
@@ -294,8 +300,8 @@ impl<'a> Look<'a> {
     /// Puts together what the first boot of an image will set.
     pub fn of_image(
         mode: Mode,
-        told: Told,
-        findings: Findings,
+        told: TargetInfo,
+        findings: Readings,
         boot: &'a Boot,
         root: &Root,
     ) -> Self {
@@ -332,7 +338,7 @@ impl<'a> Look<'a> {
     }
 
     /// The first file that keeps the next boot of a tunable from being known, where that matters.
-    pub fn doubt(&self) -> Option<&Problem> {
+    pub fn doubt(&self) -> Option<&ReadError> {
         let matters = self.told.stance() == Stance::Dies || self.mode == Mode::Strict;
         // Of an image, a finding says so.
         if !matters || self.image.is_some() {
@@ -348,13 +354,13 @@ impl<'a> Look<'a> {
     pub fn failed_to_persist(&self) -> bool {
         let mut notes = self.notes.iter();
         let mut sights = self.sights.iter();
-        notes.any(|note| matches!(note, Note::Persisted(_) | Note::NotPersisted(_)))
+        notes.any(|note| matches!(note, Diagnostic::Persisted(_) | Diagnostic::NotPersisted(_)))
             && sights.any(|sight| !matches!(sight.next, NextBoot::Right))
     }
 
     /// Whether kubelet's configuration is merely not there yet, as before `kubeadm join`.
     pub fn is_not_configured(&self) -> bool {
-        matches!(&self.told, Told::Kubelet(kubelet) if matches!(kubelet.protection, Protection::NotThereYet(_)))
+        matches!(&self.told, TargetInfo::Kubelet(kubelet) if matches!(kubelet.protection, Protection::NotThereYet(_)))
     }
 
     /// Whether kubelet fails before it looks at its tunables, so that nothing follows from them.
@@ -370,7 +376,7 @@ impl<'a> Look<'a> {
         self.lets_all_pass(|sight| match sight.outcome {
             Outcome::Wrong | Outcome::Refused => self.if_checked(),
             Outcome::Unreadable => match self.told {
-                Told::NotKnown(_) => self.if_checked(),
+                TargetInfo::NotKnown(_) => self.if_checked(),
                 _ => Some(false),
             },
             Outcome::Undecided => None,
@@ -405,13 +411,13 @@ impl<'a> Look<'a> {
     /// What a wrong tunable leads to: without a kubelet to judge by it is not known whether there is a check to fail.
     fn if_checked(&self) -> Option<bool> {
         match self.told {
-            Told::Nothing | Told::NotKnown(_) if self.mode != Mode::Strict => None,
+            TargetInfo::Nothing | TargetInfo::NotKnown(_) if self.mode != Mode::Strict => None,
             _ => Some(false),
         }
     }
 
     /// Whether no tunable keeps kubelet from starting: one that does settles it.
-    fn lets_all_pass(&self, passes: impl Fn(&Sight) -> Option<bool>) -> Option<bool> {
+    fn lets_all_pass(&self, passes: impl Fn(&TunableStatus) -> Option<bool>) -> Option<bool> {
         if self.is_not_checked() {
             return None;
         }
@@ -437,7 +443,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn sight<'b>(&self, finding: Finding, boot: &'b Boot) -> Sight<'b> {
+    fn sight<'b>(&self, finding: Reading, boot: &'b Boot) -> TunableStatus<'b> {
         let tunable = finding.tunable;
         let next = match boot.next().forecast(tunable) {
             Ok(value) if value == tunable.expected => NextBoot::Right,
@@ -452,20 +458,20 @@ impl Judge<'_> {
         let is_by_unknown_hand = match &origin {
             Some(Origin::SinceBoot { .. }) => true,
             Some(Origin::Kernel {
-                unheeded: Some(unheeded),
+                unapplied: Some(unapplied),
                 ..
-            }) => unheeded.why != WhyUnheeded::NotRead,
+            }) => unapplied.why != WhyUnapplied::NotRead,
             _ => false,
         };
         let is_wrong_some_time = origin.is_some() || matches!(next, NextBoot::Wrong { .. });
-        Sight {
+        TunableStatus {
             suspects: if is_by_unknown_hand {
                 boot.suspects(tunable, finding.wrong())
             } else {
                 Vec::new()
             },
-            word_without_effect: is_wrong_some_time
-                .then(|| boot.word_without_effect(tunable))
+            parameter_without_prefix: is_wrong_some_time
+                .then(|| boot.parameter_without_prefix(tunable))
                 .flatten(),
             finding,
             origin,
@@ -474,7 +480,7 @@ impl Judge<'_> {
         }
     }
 
-    fn outcome(&self, finding: &Finding, next: &NextBoot) -> Outcome {
+    fn outcome(&self, finding: &Reading, next: &NextBoot) -> Outcome {
         if finding.now.is_err() {
             return Outcome::Unreadable;
         }
@@ -533,7 +539,7 @@ fn is_in_user_namespace(root: &Path) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::exit::Exit;
-    use crate::kubelet::Ground;
+    use crate::kubelet::SetBy;
     use crate::sysctl::SysctlError;
 
     pub(crate) fn refusal() -> SysctlError {
@@ -543,8 +549,8 @@ pub(crate) mod tests {
     }
 
     /// A finding of `kernel.panic`.
-    pub(crate) fn finding(now: Option<i64>, refused: bool, was: Option<i64>) -> Finding {
-        Finding {
+    pub(crate) fn finding(now: Option<i64>, refused: bool, was: Option<i64>) -> Reading {
+        Reading {
             tunable: &TUNABLES[2],
             now: now.ok_or_else(refusal),
             was,
@@ -553,50 +559,55 @@ pub(crate) mod tests {
     }
 
     /// What is known of a kubelet of this protection.
-    pub(crate) fn kubelet(protection: Protection) -> Told {
-        Told::Kubelet(Kubelet {
+    pub(crate) fn kubelet(protection: Protection) -> TargetInfo {
+        TargetInfo::Kubelet(Kubelet {
             protection,
             in_user_namespace: None,
             may_refuse: None,
         })
     }
 
-    pub(crate) fn masked() -> Told {
-        Told::NotStarted {
+    pub(crate) fn masked() -> TargetInfo {
+        TargetInfo::NotStarted {
             unit: "kubelet.service".to_string(),
-            why: Trouble::Masked,
+            why: UnitError::Masked,
         }
     }
 
     /// A look at a machine on which `kernel.panic` is as found, the others right, and the next boot is the kernel's.
-    pub(crate) fn look(mode: Mode, told: Told, panic: Finding, boot: &Boot) -> Look<'_> {
+    pub(crate) fn look(
+        mode: Mode,
+        told: TargetInfo,
+        panic: Reading,
+        boot: &Boot,
+    ) -> Assessment<'_> {
         let mut panic = Some(panic);
         let findings = TUNABLES.each_ref().map(|tunable| match tunable.name {
             "kernel.panic" => panic.take().unwrap(),
-            _ => Finding {
+            _ => Reading {
                 tunable,
                 now: Ok(tunable.expected),
                 was: None,
                 refused: None,
             },
         });
-        Look::new(mode, told, findings, boot, Path::new("/nonexistent"))
+        Assessment::new(mode, told, findings, boot, Path::new("/nonexistent"))
     }
 
     /// A name, what is found, how it is to be treated, and the exit codes for each kubelet.
-    type Row<'a> = (&'a str, &'a dyn Fn() -> Finding, Mode, [u8; 8]);
+    type Row<'a> = (&'a str, &'a dyn Fn() -> Reading, Mode, [u8; 8]);
 
     #[test]
     fn exit_is_what_becomes_of_kubelet() {
         use Mode::{AsKubelet, ModifiedInUnit, Modify, Strict, Warn};
-        let on = || kubelet(Protection::On(Ground::Default));
-        let off = || kubelet(Protection::Off(Ground::Default));
+        let on = || kubelet(Protection::On(SetBy::Default));
+        let off = || kubelet(Protection::Off(SetBy::Default));
         let fails = || kubelet(Protection::Fails("x".to_string()));
         let not_there = || kubelet(Protection::NotThereYet("/x".into()));
         let unknown = || kubelet(Protection::Unknown("x".to_string()));
-        let not_known = || Told::NotKnown(NotKnown::WrappedRelativePath);
-        let nothing = || Told::Nothing;
-        let told: [(&str, &dyn Fn() -> Told); 8] = [
+        let not_known = || TargetInfo::NotKnown(NotKnown::WrappedRelativePath);
+        let nothing = || TargetInfo::Nothing;
+        let told: [(&str, &dyn Fn() -> TargetInfo); 8] = [
             ("nothing", &nothing),
             ("on", &on),
             ("off", &off),
@@ -653,18 +664,19 @@ pub(crate) mod tests {
     #[test]
     fn whether_kubelet_starts_is_said_only_where_it_is_known() {
         use Mode::{AsKubelet, ModifiedInUnit, Strict, Warn};
-        let on = || kubelet(Protection::On(Ground::Default));
-        let off = || kubelet(Protection::Off(Ground::Default));
+        let on = || kubelet(Protection::On(SetBy::Default));
+        let off = || kubelet(Protection::Off(SetBy::Default));
         let fails = || kubelet(Protection::Fails("x".to_string()));
         let unknown = || kubelet(Protection::Unknown("x".to_string()));
-        let not_known = || Told::NotKnown(NotKnown::WrappedRelativePath);
-        let nothing = || Told::Nothing;
-        let told: [&dyn Fn() -> Told; 6] = [&on, &off, &fails, &unknown, &not_known, &nothing];
+        let not_known = || TargetInfo::NotKnown(NotKnown::WrappedRelativePath);
+        let nothing = || TargetInfo::Nothing;
+        let told: [&dyn Fn() -> TargetInfo; 6] =
+            [&on, &off, &fails, &unknown, &not_known, &nothing];
         let right = || finding(Some(10), false, None);
         let wrong = || finding(Some(0), false, None);
         let refused = || finding(Some(0), true, None);
         let unreadable = || finding(None, false, None);
-        let found: [(&dyn Fn() -> Finding, Mode, &str, &str); 9] = [
+        let found: [(&dyn Fn() -> Reading, Mode, &str, &str); 9] = [
             // One letter for each of the above, of the start now and of that after the next boot.
             (&right, AsKubelet, "yy-yyy", "ny----"),
             (&wrong, AsKubelet, "ny----", "ny----"),

@@ -16,7 +16,7 @@ use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{Endian, to_bytes};
 use zbus::{ObjectPath, Signature, Type, as_variant};
 
-use super::Trouble;
+use super::UnitError;
 
 /// How long connecting, asking and reading the answers may take altogether.
 pub const LIMIT: Duration = Duration::from_secs(1);
@@ -69,14 +69,14 @@ impl Answer {
     /// # Errors
     ///
     /// When PID 1 refuses it, or sends something else.
-    pub fn read<T: DeserializeOwned + Type>(&self) -> Result<T, Trouble> {
+    pub fn read<T: DeserializeOwned + Type>(&self) -> Result<T, UnitError> {
         match self {
             Self::Value(value) => {
                 let data = Data::new(&value.body, Context::new(value.endian, 0));
                 let read = data.deserialize::<as_variant::Deserialize<'_, T>>();
                 read.map(|(value, _)| value.0).map_err(garbled)
             }
-            Self::Refused { name, text } => Err(Trouble::Refused {
+            Self::Refused { name, text } => Err(UnitError::Refused {
                 name: name.clone(),
                 text: text.clone(),
             }),
@@ -88,7 +88,7 @@ impl Answer {
     /// # Errors
     ///
     /// When PID 1 refuses it for another reason, or sends something else.
-    pub fn read_if_known<T: DeserializeOwned + Type>(&self) -> Result<Option<T>, Trouble> {
+    pub fn read_if_known<T: DeserializeOwned + Type>(&self) -> Result<Option<T>, UnitError> {
         match self {
             Self::Refused { name, .. }
                 if name.ends_with(".UnknownProperty") || name.ends_with(".UnknownInterface") =>
@@ -109,19 +109,19 @@ pub fn ask(
     root: &Path,
     properties: &[Property<'_>],
     limit: Duration,
-) -> Result<Vec<Answer>, Trouble> {
+) -> Result<Vec<Answer>, UnitError> {
     let mut calls = Vec::new();
     for (serial, property) in (1..).zip(properties) {
         calls.extend(call(serial, property).map_err(garbled)?);
     }
-    let mut talk = Talk::begin(root, limit)?;
-    talk.write(&calls)?;
+    let mut connection = Connection::begin(root, limit)?;
+    connection.write(&calls)?;
     let mut answers = vec![None; properties.len()];
     let mut missing = properties.len();
     let mut left = SIZE_LIMIT;
     while missing > 0 {
-        while let Some((message, length)) = Message::take(&talk.read)? {
-            talk.read.drain(..length);
+        while let Some((message, length)) = Message::take(&connection.read)? {
+            connection.read.drain(..length);
             let Some((serial, answer)) = message.answer()? else {
                 continue;
             };
@@ -135,29 +135,29 @@ pub fn ask(
             }
         }
         if missing > 0 {
-            talk.read_more()?;
+            connection.read_more()?;
         }
     }
     Ok(answers.into_iter().flatten().collect())
 }
 
 /// A connection to PID 1, up to a deadline.
-struct Talk {
+struct Connection {
     stream: UnixStream,
     deadline: Instant,
     /// What is read and not yet understood.
     read: Vec<u8>,
 }
 
-impl Talk {
+impl Connection {
     /// Connects and authenticates.
-    fn begin(root: &Path, limit: Duration) -> Result<Self, Trouble> {
+    fn begin(root: &Path, limit: Duration) -> Result<Self, UnitError> {
         let deadline = Instant::now() + limit;
         let stream = connect_until(&root.join("run/systemd/private"), deadline);
-        let mut talk = Self {
+        let mut connection = Self {
             stream: stream.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Trouble::NoSystemd,
-                _ => Trouble::NoAnswer(error),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnitError::NoSystemd,
+                _ => UnitError::NoAnswer(error),
             })?,
             deadline,
             read: Vec::new(),
@@ -166,26 +166,26 @@ impl Talk {
         // Protocol".
         let user = geteuid().as_raw().to_string();
         let user: String = user.chars().flat_map(|digit| ['3', digit]).collect();
-        talk.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
+        connection.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
         // The calls wait for this line: systemd may read what comes earlier as part of the authentication, and then not
         // look at it before more comes.
         let end = loop {
-            if let Some(end) = memchr::memmem::find(&talk.read, b"\r\n") {
+            if let Some(end) = memchr::memmem::find(&connection.read, b"\r\n") {
                 break end;
             }
-            if talk.read.len() > LINE_LIMIT {
+            if connection.read.len() > LINE_LIMIT {
                 return Err(garbled("no end of a line"));
             }
-            talk.read_more()?;
+            connection.read_more()?;
         };
-        if !talk.read.starts_with(b"OK ") {
-            return Err(Trouble::NoAnswer(io::ErrorKind::PermissionDenied.into()));
+        if !connection.read.starts_with(b"OK ") {
+            return Err(UnitError::NoAnswer(io::ErrorKind::PermissionDenied.into()));
         }
-        talk.read.drain(..end + 2);
-        Ok(talk)
+        connection.read.drain(..end + 2);
+        Ok(connection)
     }
 
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Trouble> {
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), UnitError> {
         while !bytes.is_empty() {
             self.stream.set_write_timeout(Some(rest(self.deadline)?))?;
             match self.stream.write(bytes) {
@@ -197,12 +197,12 @@ impl Talk {
     }
 
     /// Reads what there is, at least a byte.
-    fn read_more(&mut self) -> Result<(), Trouble> {
+    fn read_more(&mut self) -> Result<(), UnitError> {
         let mut buffer = [0; READ];
         loop {
             self.stream.set_read_timeout(Some(rest(self.deadline)?))?;
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(Trouble::NoAnswer(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(UnitError::NoAnswer(io::ErrorKind::UnexpectedEof.into())),
                 Ok(length) => {
                     self.read.extend_from_slice(&buffer[..length]);
                     return Ok(());
@@ -284,7 +284,7 @@ impl Message {
     /// # Errors
     ///
     /// When it is no message, or one of more than 1 MiB.
-    pub fn take(bytes: &[u8]) -> Result<Option<(Self, usize)>, Trouble> {
+    pub fn take(bytes: &[u8]) -> Result<Option<(Self, usize)>, UnitError> {
         let Some((fixed, _)) = bytes.split_first_chunk::<FIXED>() else {
             return Ok(None);
         };
@@ -325,7 +325,7 @@ impl Message {
     /// # Errors
     ///
     /// When it is an answer, and not that of a property.
-    pub fn answer(self) -> Result<Option<(u32, Answer)>, Trouble> {
+    pub fn answer(self) -> Result<Option<(u32, Answer)>, UnitError> {
         if !matches!(self.kind, METHOD_RETURN | ERROR) {
             return Ok(None);
         }
@@ -445,8 +445,8 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
 const TOO_LARGE: &str = "more than 1 MiB";
 
-fn garbled(reason: impl fmt::Display) -> Trouble {
-    Trouble::Garbled(reason.to_string())
+fn garbled(reason: impl fmt::Display) -> UnitError {
+    UnitError::Garbled(reason.to_string())
 }
 
 #[cfg(test)]
@@ -526,7 +526,7 @@ pub(super) mod tests {
     fn ask_one(
         name: &str,
         pid_1: impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static,
-    ) -> Result<Vec<Answer>, Trouble> {
+    ) -> Result<Vec<Answer>, UnitError> {
         let root = root(name);
         let listener = UnixListener::bind(root.join("run/systemd/private")).unwrap();
         let (done, end) = mpsc::channel::<()>();
@@ -547,7 +547,7 @@ pub(super) mod tests {
     }
 
     /// An answer as it comes from PID 1.
-    pub(in crate::unit) fn answer<T: Type + Serialize>(of: &T) -> Answer {
+    pub(in crate::systemd) fn answer<T: Type + Serialize>(of: &T) -> Answer {
         let bytes = value(Endian::Little, 1, of);
         Message::take(&bytes)
             .unwrap()
@@ -560,7 +560,7 @@ pub(super) mod tests {
     }
 
     /// The answer for a property that this systemd does not know.
-    pub(in crate::unit) fn unknown() -> Answer {
+    pub(in crate::systemd) fn unknown() -> Answer {
         let bytes = refusal(1, "org.freedesktop.DBus.Error.UnknownProperty");
         Message::take(&bytes)
             .unwrap()
@@ -656,12 +656,12 @@ pub(super) mod tests {
         let answers = ask_one("refused", send(bytes)).unwrap();
         let read = answers[0].read_if_known::<String>();
         assert!(
-            matches!(read, Err(Trouble::Refused { name, text }) if name == denied && text == "it says no")
+            matches!(read, Err(UnitError::Refused { name, text }) if name == denied && text == "it says no")
         );
         assert_eq!(answers[1].read_if_known::<String>().unwrap(), None);
         assert!(matches!(
             answers[1].read::<String>(),
-            Err(Trouble::Refused { .. })
+            Err(UnitError::Refused { .. })
         ));
 
         let bytes = [
@@ -672,12 +672,15 @@ pub(super) mod tests {
         let answers = ask_one("type", send(bytes)).unwrap();
         assert!(matches!(
             answers[0].read::<String>(),
-            Err(Trouble::Garbled(_))
+            Err(UnitError::Garbled(_))
         ));
-        assert!(matches!(answers[0].read::<u64>(), Err(Trouble::Garbled(_))));
+        assert!(matches!(
+            answers[0].read::<u64>(),
+            Err(UnitError::Garbled(_))
+        ));
         assert!(matches!(
             answers[1].read::<Vec<u32>>(),
-            Err(Trouble::Garbled(_))
+            Err(UnitError::Garbled(_))
         ));
         assert_eq!(answers[1].read::<Vec<String>>().unwrap(), ["a"]);
     }
@@ -744,7 +747,7 @@ pub(super) mod tests {
         for (name, pid_1, expected) in silent {
             match ask_one(&name.replace(' ', "-"), pid_1) {
                 // A connection that is closed while something is unread is reset.
-                Err(Trouble::NoAnswer(error)) => assert!(
+                Err(UnitError::NoAnswer(error)) => assert!(
                     error.kind() == expected
                         || expected == UnexpectedEof
                             && matches!(
@@ -797,12 +800,12 @@ pub(super) mod tests {
         for (name, bytes) in garbled {
             let answers = ask_one(name, send(bytes));
             assert!(
-                matches!(answers, Err(Trouble::Garbled(_))),
+                matches!(answers, Err(UnitError::Garbled(_))),
                 "{name}: {answers:?}"
             );
         }
         let line = ask_one("line", |stream| stream.write_all(&[b'x'; LINE_LIMIT + 1]));
-        assert!(matches!(line, Err(Trouble::Garbled(_))), "{line:?}");
+        assert!(matches!(line, Err(UnitError::Garbled(_))), "{line:?}");
     }
 
     #[test]
@@ -810,17 +813,17 @@ pub(super) mod tests {
         let missing = root("missing");
         assert!(matches!(
             ask(&missing, &[STATE], SHORT),
-            Err(Trouble::NoSystemd)
+            Err(UnitError::NoSystemd)
         ));
         assert!(matches!(
             ask(&missing.join("nowhere"), &[STATE], SHORT),
-            Err(Trouble::NoSystemd)
+            Err(UnitError::NoSystemd)
         ));
         let path = missing.join("run/systemd/private");
         fs::write(&path, "").unwrap();
         let refused = ask(&missing, &[STATE], SHORT).unwrap_err();
         assert!(
-            matches!(refused, Trouble::NoAnswer(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+            matches!(refused, UnitError::NoAnswer(error) if error.kind() == io::ErrorKind::ConnectionRefused)
         );
         fs::remove_file(&path).unwrap();
 
@@ -849,7 +852,7 @@ pub(super) mod tests {
         let start = Instant::now();
         let full = ask(&missing, &[STATE], SHORT).unwrap_err();
         assert!(
-            matches!(full, Trouble::NoAnswer(error) if error.kind() == io::ErrorKind::TimedOut)
+            matches!(full, UnitError::NoAnswer(error) if error.kind() == io::ErrorKind::TimedOut)
         );
         assert!(start.elapsed() >= SHORT && start.elapsed() < SOON);
         fs::remove_dir_all(missing).unwrap();

@@ -36,9 +36,9 @@ impl Word<'_> {
 pub fn setting(
     cmdline: &[u8],
     name: &str,
-    taken: impl Fn(&[u8]) -> Option<i64>,
+    kernel_parse: impl Fn(&[u8]) -> Option<i64>,
 ) -> Option<(i64, String)> {
-    let words: Vec<_> = words_on(cmdline, name, taken).collect();
+    let words: Vec<_> = words_on(cmdline, name, kernel_parse).collect();
     let word = &words[counting(&words)?];
     Some((word.value?, word.text()))
 }
@@ -53,7 +53,7 @@ pub(super) fn counting(words: &[Word]) -> Option<usize> {
 }
 
 /// A word that names the tunable as sysctl(8) does, which the kernel passes over.
-pub(super) fn without_effect(cmdline: &[u8], name: &str) -> Option<String> {
+pub(super) fn without_prefix(cmdline: &[u8], name: &str) -> Option<String> {
     words_on(cmdline, name, |_| None)
         .find(|word| word.stage == Stage::Never)
         .map(|word| word.text())
@@ -66,7 +66,7 @@ pub(super) fn without_effect(cmdline: &[u8], name: &str) -> Option<String> {
 pub(super) fn words_on<'a>(
     cmdline: &'a [u8],
     name: &str,
-    taken: impl Fn(&[u8]) -> Option<i64>,
+    kernel_parse: impl Fn(&[u8]) -> Option<i64>,
 ) -> impl Iterator<Item = Word<'a>> {
     words(cmdline)
         .map(|word| match word.strip_prefix(b"\"") {
@@ -87,8 +87,8 @@ pub(super) fn words_on<'a>(
                     (Stage::Early, (value == b"panic").then_some(1))
                 }
                 _ => match parameter.strip_prefix(b"sysctl") {
-                    Some(path) if is_path_of(path, name) => (Stage::Late, taken(value)),
-                    _ if is_name(parameter, name) => (Stage::Never, taken(value)),
+                    Some(path) if is_path_of(path, name) => (Stage::Late, kernel_parse(value)),
+                    _ if is_name(parameter, name) => (Stage::Never, kernel_parse(value)),
                     _ => return None,
                 },
             };
@@ -155,12 +155,12 @@ fn integer(value: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::taken;
+    use crate::boot::kernel_parse;
     use crate::tunable::TUNABLES;
 
     #[test]
     fn a_word_without_the_prefix_has_no_effect() {
-        let word = |cmdline: &str| without_effect(cmdline.as_bytes(), "kernel.panic");
+        let word = |cmdline: &str| without_prefix(cmdline.as_bytes(), "kernel.panic");
         for (cmdline, expected) in [
             ("quiet kernel.panic=10 ro", Some("kernel.panic=10")),
             ("kernel/panic=10\n", Some("kernel/panic=10")),
@@ -240,7 +240,7 @@ mod tests {
         for (cmdline, row, expected) in cases {
             let tunable = &TUNABLES[row];
             let found = setting(cmdline.as_bytes(), tunable.name, |text| {
-                taken(tunable, text)
+                kernel_parse(tunable, text)
             });
             let expected = expected.map(|(value, word)| (value, word.to_string()));
             assert_eq!(found, expected, "{cmdline}: {}", tunable.name);

@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::Trouble;
-use crate::file;
-use crate::glob;
+use super::UnitError;
+use crate::files::file;
+use crate::files::glob;
 
 /// Bytes read of one file at the most.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -19,7 +19,7 @@ pub type Environment = BTreeMap<OsString, OsString>;
 
 /// What makes the environment of a service, as systemd has it from the unit's files.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub struct EnvironmentSettings {
     /// The manager's own variables, `NAME=VALUE` each.
     pub manager: Vec<String>,
     /// What systemd makes up for this unit.
@@ -76,7 +76,7 @@ pub(super) fn of_folders(
     (!folders.is_empty()).then(|| (variable.into(), folders.join(":").into()))
 }
 
-impl Sources {
+impl EnvironmentSettings {
     /// The environment of a process that is started now.
     ///
     /// Source: `exec_child()` in systemd's `src/core/execute.c`. Leaves out what systemd makes up for each process, such as
@@ -85,7 +85,7 @@ impl Sources {
     /// # Errors
     ///
     /// When a file that has to be there cannot be read.
-    pub fn environment(&self, root: &Path) -> Result<Environment, Trouble> {
+    pub fn environment(&self, root: &Path) -> Result<Environment, UnitError> {
         let mut environment = Environment::new();
         environment.extend(self.manager.iter().filter_map(|text| pair(text.as_bytes())));
         environment.extend(self.made.clone());
@@ -101,7 +101,7 @@ impl Sources {
                 self.comments_continue,
             ) {
                 Ok(assignments) => environment.extend(assignments),
-                Err((path, error)) => return Err(Trouble::EnvironmentFile { path, error }),
+                Err((path, error)) => return Err(UnitError::EnvironmentFile { path, error }),
             }
         }
         environment.retain(|name, _| is_name(name.as_bytes()));
@@ -448,7 +448,7 @@ mod tests {
                 ("proc/1/environ", "B=1\0C=1\0D=1\0X=1\0"),
             ],
         );
-        let sources = Sources {
+        let sources = EnvironmentSettings {
             made: Environment::from([("HOME".into(), "/root".into())]),
             manager: texts(&["A=manager", "B=manager", "G=manager"]),
             pass: texts(&["B", "C", "NOSUCH"]),
@@ -495,13 +495,13 @@ mod tests {
             ("/long", true, true),
             ("/d/*.env", false, false),
         ] {
-            let sources = Sources {
+            let sources = EnvironmentSettings {
                 files: vec![(pattern.into(), may_be_missing)],
-                ..Sources::default()
+                ..EnvironmentSettings::default()
             };
             match sources.environment(&root) {
                 Ok(_) => assert!(!fails, "{pattern}"),
-                Err(Trouble::EnvironmentFile { path, .. }) => {
+                Err(UnitError::EnvironmentFile { path, .. }) => {
                     assert!(fails && path == Path::new(pattern), "{pattern}");
                 }
                 Err(other) => panic!("{pattern}: {other:?}"),

@@ -3,13 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use crate::file;
+use crate::files::file;
 
 /// Bytes read of one file at the most; it has a line for each hierarchy.
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// The service that this process runs in, by its own cgroup; none when a person started it.
-pub fn own(root: &Path) -> Option<String> {
+pub fn current_unit(root: &Path) -> Option<String> {
     let own = read(&root.join("proc/self/cgroup")).ok()?;
     // Where /proc/1 is hidden there is no prefix to take off, as on any machine that is not a container.
     let init = read(&root.join("proc/1/cgroup")).unwrap_or_default();

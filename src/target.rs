@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
+use crate::assessment::{Diagnostic, Mode, NotKnown, TargetInfo};
 use crate::cli::{Cli, OPTIONS};
 use crate::exit::Exit;
-use crate::file;
-use crate::kubelet::{self, Kubelet, Protection, arguments::Arguments};
-use crate::look::{Mode, NotKnown, Note, Told};
-use crate::root::Root;
-use crate::unit::{self, Exec, Start, Trouble, Unit, words};
+use crate::files::file;
+use crate::files::root::Root;
+use crate::kubelet::{self, Kubelet, Protection, flags::Arguments};
+use crate::systemd::{self, ExecCommand, ServiceInfo, Unit, UnitError, argv};
 
 /// Where the words of kubelet's command line are to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source<'a> {
+pub enum TargetSource<'a> {
     /// From our own command line; variables and the working directory are our own.
     Words(&'a [OsString]),
     /// From the unit that this process runs in, whose variables and working directory are our own.
@@ -31,9 +31,9 @@ pub enum Source<'a> {
 
 /// What was found out.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Target {
     /// What kubelet was told.
-    pub told: Told,
+    pub told: TargetInfo,
     /// The unit that starts it.
     pub unit: Option<String>,
     /// systemd stops starting the unit after some failures.
@@ -41,12 +41,12 @@ pub struct Asked {
     /// What the options of the check in that unit make of a wrong tunable, where this process is not that check.
     pub mode_in_unit: Option<Mode>,
     /// What the user should know of the check in that unit.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Diagnostic>,
 }
 
-impl Asked {
+impl Target {
     /// What is known without asking.
-    pub fn nothing(told: Told) -> Self {
+    pub fn nothing(told: TargetInfo) -> Self {
         Self {
             told,
             unit: None,
@@ -62,20 +62,22 @@ impl Asked {
 /// # Errors
 ///
 /// That systemd knows no such unit as was named from outside.
-pub fn ask(files: &Root, source: Source) -> Result<Asked, Trouble> {
+pub fn ask(files: &Root, source: TargetSource) -> Result<Target, UnitError> {
     let root = files.path();
     match source {
-        Source::Nowhere => Ok(Asked::nothing(Told::Nothing)),
-        Source::Words(words) => Ok(Asked::nothing(by_words(files, words))),
-        Source::OwnUnit(unit) => Ok(told_by_own_unit(files, unit)),
-        Source::Unit(unit) => match unit::load(root, unit) {
-            Err(trouble @ Trouble::NotFound) => Err(trouble),
+        TargetSource::Nowhere => Ok(Target::nothing(TargetInfo::Nothing)),
+        TargetSource::Words(words) => Ok(Target::nothing(by_words(files, words))),
+        TargetSource::OwnUnit(unit) => Ok(told_by_own_unit(files, unit)),
+        TargetSource::Unit(unit) => match systemd::load(root, unit) {
+            Err(trouble @ UnitError::NotFound) => Err(trouble),
             loaded => Ok(told_by_unit(files, unit, loaded)),
         },
-        Source::UsualUnit => {
+        TargetSource::UsualUnit => {
             let unit = OsStr::new("kubelet.service");
-            match unit::load(root, unit) {
-                Err(Trouble::NotFound | Trouble::NoSystemd) => Ok(Asked::nothing(Told::Nothing)),
+            match systemd::load(root, unit) {
+                Err(UnitError::NotFound | UnitError::NoSystemd) => {
+                    Ok(Target::nothing(TargetInfo::Nothing))
+                }
                 loaded => Ok(told_by_unit(files, unit, loaded)),
             }
         }
@@ -83,8 +85,8 @@ pub fn ask(files: &Root, source: Source) -> Result<Asked, Trouble> {
 }
 
 /// What kubelet is told by a command line, of which variables are our own; `root` is where its files are.
-pub fn by_words(root: &Root, words: &[OsString]) -> Told {
-    let words = words::expand(words, |name| env::var_os(name));
+pub fn by_words(root: &Root, words: &[OsString]) -> TargetInfo {
+    let words = argv::expand(words, |name| env::var_os(name));
     let directory = if root.is_image() {
         PathBuf::from("/")
     } else {
@@ -95,54 +97,56 @@ pub fn by_words(root: &Root, words: &[OsString]) -> Told {
         let name = program.file_name().unwrap_or_default().as_encoded_bytes();
         // It may be called kubelet-1.36; a shell, a container or an option is none.
         if !name.starts_with(b"kubelet") || name.contains(&b' ') {
-            Told::NotKnown(NotKnown::NoKubelet(program))
+            TargetInfo::NotKnown(NotKnown::NoKubelet(program))
         } else if is_script(root, &program) {
-            Told::NotKnown(NotKnown::Script(program))
+            TargetInfo::NotKnown(NotKnown::Script(program))
         } else {
             told_by_kubelet(root, &directory, &words)
         }
     })
 }
 
-fn told_by_own_unit(files: &Root, unit: &OsStr) -> Asked {
-    let is_this_program = |command: &Exec| {
+fn told_by_own_unit(files: &Root, unit: &OsStr) -> Target {
+    let is_this_program = |command: &ExecCommand| {
         Path::new(&command.program).file_name() == Some(OsStr::new(env!("CARGO_PKG_NAME")))
     };
-    match unit::exec_start(files.path(), unit) {
+    match systemd::exec_start(files.path(), unit) {
         // The check is all that the unit starts.
-        Ok(start) if start.commands.iter().all(is_this_program) => Asked::nothing(Told::Nothing),
-        Ok(start) => Asked {
+        Ok(start) if start.commands.iter().all(is_this_program) => {
+            Target::nothing(TargetInfo::Nothing)
+        }
+        Ok(start) => Target {
             unit: Some(unit.to_string_lossy().into_owned()),
             ..told_by_start(files, &start, &own_directory(), |name| {
                 env::var_os(name).or_else(|| start.hidden.get(name).cloned())
             })
         },
-        Err(trouble) => Asked::nothing(Told::NotKnown(NotKnown::Systemd(trouble))),
+        Err(trouble) => Target::nothing(TargetInfo::NotKnown(NotKnown::Systemd(trouble))),
     }
 }
 
-fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> Asked {
+fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, UnitError>) -> Target {
     let unit = match loaded {
         Ok(unit) => unit,
         Err(trouble) => {
-            return Asked::nothing(if trouble.keeps_from_starting() {
-                Told::NotStarted {
+            return Target::nothing(if trouble.keeps_from_starting() {
+                TargetInfo::NotStarted {
                     unit: name.to_string_lossy().into_owned(),
                     why: trouble,
                 }
             } else {
-                Told::NotKnown(NotKnown::Systemd(trouble))
+                TargetInfo::NotKnown(NotKnown::Systemd(trouble))
             });
         }
     };
     let variable = |name: &OsStr| unit.environment.get(name).cloned();
     let mut asked = told_by_start(files, &unit.start, &unit.working_directory, variable);
     if unit.has_own_root {
-        asked.told = Told::NotKnown(NotKnown::OwnRoot(unit.name.clone()));
+        asked.told = TargetInfo::NotKnown(NotKnown::OwnRoot(unit.name.clone()));
     }
     let checks = unit.options();
     match decisive(checks.map(|options| options_in_unit(files, options))) {
-        None => asked.notes.push(Note::NotInUnit(unit.name.clone())),
+        None => asked.notes.push(Diagnostic::NotInUnit(unit.name.clone())),
         Some((mode, note)) => {
             asked.mode_in_unit = mode;
             asked.notes.extend(note);
@@ -153,7 +157,7 @@ fn told_by_unit(files: &Root, name: &OsStr, loaded: Result<Unit, Trouble>) -> As
 }
 
 /// What the options of a check in a unit make of a wrong tunable, and what is to be said of them.
-type InUnit = (Option<Mode>, Option<Note>);
+type InUnit = (Option<Mode>, Option<Diagnostic>);
 
 /// Of several checks in a unit the one that decides: the first that does not only warn.
 fn decisive(mut checks: impl Iterator<Item = InUnit>) -> Option<InUnit> {
@@ -182,49 +186,49 @@ fn options_in_unit(files: &Root, options: Vec<OsString>) -> InUnit {
         Mode::AsKubelet => (None, None),
         Mode::Modify => (
             Some(Mode::ModifiedInUnit),
-            Some(Note::OptionInUnit("--modify")),
+            Some(Diagnostic::OptionInUnit("--modify")),
         ),
-        Mode::Warn => (Some(Mode::Warn), Some(Note::OptionInUnit("--warn"))),
-        mode => (Some(mode), Some(Note::OptionInUnit("--strict"))),
+        Mode::Warn => (Some(Mode::Warn), Some(Diagnostic::OptionInUnit("--warn"))),
+        mode => (Some(mode), Some(Diagnostic::OptionInUnit("--strict"))),
     }
 }
 
 /// Of several commands that a unit starts one after the other, the first that is a kubelet counts.
 fn told_by_start(
     files: &Root,
-    start: &Start,
+    start: &ServiceInfo,
     directory: &Path,
     variable: impl Fn(&OsStr) -> Option<OsString>,
-) -> Asked {
+) -> Target {
     let told = start.commands.iter().find_map(|command| {
         let told = told_by_command(files, &command.words(&variable), directory)?;
         Some(if command.is_privileged {
-            Told::NotKnown(NotKnown::Privileged)
+            TargetInfo::NotKnown(NotKnown::Privileged)
         } else {
             told
         })
     });
     let told = told.unwrap_or_else(|| {
-        Told::NotKnown(match start.commands.first() {
+        TargetInfo::NotKnown(match start.commands.first() {
             Some(command) => NotKnown::NoKubelet(PathBuf::from(&command.program)),
-            None => NotKnown::Systemd(Trouble::NoCommand),
+            None => NotKnown::Systemd(UnitError::NoCommand),
         })
     });
-    Asked {
+    Target {
         may_give_up: !start.restart.goes_on_after(Exit::Config.code().into()),
-        ..Asked::nothing(told)
+        ..Target::nothing(told)
     }
 }
 
 /// What a command tells kubelet; none where no kubelet is recognised in it.
-fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option<Told> {
+fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option<TargetInfo> {
     let is_executable = |path: &Path| {
         let mode = files.stat(path).map(|stat| stat.st_mode);
         mode.is_ok_and(|mode| FileType::from_raw_mode(mode).is_file() && mode & 0o111 != 0)
     };
-    let kubelet = words::kubelet(words, is_executable)?;
+    let kubelet = argv::kubelet(words, is_executable)?;
     let program = Path::new(&kubelet[0]);
-    let not_known = |why| Some(Told::NotKnown(why));
+    let not_known = |why| Some(TargetInfo::NotKnown(why));
     if is_script(files, program) {
         return not_known(NotKnown::Script(program.to_path_buf()));
     }
@@ -252,27 +256,27 @@ fn told_by_command(files: &Root, words: &[OsString], directory: &Path) -> Option
         return not_known(NotKnown::WrappedFile(path.to_path_buf()));
     }
     Some(match told_by_kubelet(files, directory, kubelet) {
-        Told::Kubelet(kubelet) => match kubelet.protection {
-            Protection::NotThereYet(path) => Told::NotKnown(NotKnown::WrappedFile(path)),
+        TargetInfo::Kubelet(kubelet) => match kubelet.protection {
+            Protection::NotThereYet(path) => TargetInfo::NotKnown(NotKnown::WrappedFile(path)),
             // Until the wrapper has written it, or made the folder.
-            Protection::Fails(why) => Told::Kubelet(Kubelet {
+            Protection::Fails(why) => TargetInfo::Kubelet(Kubelet {
                 protection: Protection::Unknown(why),
                 ..kubelet
             }),
-            _ => Told::Kubelet(kubelet),
+            _ => TargetInfo::Kubelet(kubelet),
         },
         told => told,
     })
 }
 
 /// What the words of a kubelet's own command line tell it.
-fn told_by_kubelet(files: &Root, directory: &Path, words: &[OsString]) -> Told {
+fn told_by_kubelet(files: &Root, directory: &Path, words: &[OsString]) -> TargetInfo {
     match Arguments::parse(words) {
         Ok(Arguments {
             run_once: Some(word),
             ..
-        }) => Told::NotKnown(NotKnown::RunsOnce(word)),
-        _ => Told::Kubelet(kubelet::read(files, directory, words)),
+        }) => TargetInfo::NotKnown(NotKnown::RunsOnce(word)),
+        _ => TargetInfo::Kubelet(kubelet::read(files, directory, words)),
     }
 }
 
@@ -293,7 +297,7 @@ fn own_directory() -> PathBuf {
 }
 
 /// The options of the check are not understood, in clap's words.
-pub fn not_understood(files: &Root, answer: &clap::Error) -> Note {
+pub fn not_understood(files: &Root, answer: &clap::Error) -> Diagnostic {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
     match answer.kind() {
         DisplayHelp => return not_for_a_unit(files, "--help"),
@@ -308,15 +312,15 @@ pub fn not_understood(files: &Root, answer: &clap::Error) -> Note {
                 .or_else(|| line.starts_with("tip: ").then_some(line))
         })
         .collect();
-    Note::OptionsNotUnderstood {
+    Diagnostic::OptionsNotUnderstood {
         complaint: complaint.join("; "),
         file: file_of_options(files),
     }
 }
 
 /// An option that a person may give in a shell, and a unit may not.
-pub fn not_for_a_unit(files: &Root, option: &str) -> Note {
-    Note::OptionsNotUnderstood {
+pub fn not_for_a_unit(files: &Root, option: &str) -> Diagnostic {
+    Diagnostic::OptionsNotUnderstood {
         complaint: format!("the option '{option}' is for a shell"),
         file: file_of_options(files),
     }
@@ -355,8 +359,8 @@ mod tests {
         let words = words.split_whitespace().map(OsString::from).collect();
         let (mode, note) = options_in_unit(files, words);
         let said = match note {
-            Some(Note::OptionsNotUnderstood { complaint, .. }) => complaint,
-            Some(Note::OptionInUnit(option)) => option.to_string(),
+            Some(Diagnostic::OptionsNotUnderstood { complaint, .. }) => complaint,
+            Some(Diagnostic::OptionInUnit(option)) => option.to_string(),
             _ => String::new(),
         };
         (mode, said)

@@ -1,10 +1,10 @@
 //! Asks systemd what it is about to execute for a unit: the words of its commands and, by hand, the environment and the
 //! working directory that they get.
 
-pub mod bus;
+pub mod argv;
+mod current_unit;
+pub mod dbus;
 pub mod environment;
-mod own;
-pub mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use zbus::Type;
 
-use bus::{Answer, Property};
-use environment::{Environment, Sources};
+use dbus::{Answer, Property};
+use environment::{Environment, EnvironmentSettings};
 
-pub use own::own;
+pub use current_unit::current_unit;
 
 /// A command of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exec {
+pub struct ExecCommand {
     /// The program that is executed; it may have no path.
     pub program: OsString,
     /// What it gets, from the first argument on.
@@ -34,13 +34,13 @@ pub struct Exec {
     pub is_privileged: bool,
 }
 
-impl Exec {
+impl ExecCommand {
     /// The words that are executed: the program first, then its arguments with variables replaced.
     ///
     /// The name that the prefix `@` gives the program counts only for what its variables are split into.
     pub fn words(&self, variable: impl Fn(&OsStr) -> Option<OsString>) -> Vec<OsString> {
         let mut words = if self.expands {
-            words::expand(&self.argv, variable)
+            argv::expand(&self.argv, variable)
         } else {
             self.argv.clone()
         };
@@ -54,9 +54,9 @@ impl Exec {
 
 /// What systemd is about to execute, and whether it tries again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub struct ServiceInfo {
     /// The commands of `ExecStart=`: at least one, and more than one with `Type=oneshot` only.
-    pub commands: Vec<Exec>,
+    pub commands: Vec<ExecCommand>,
     /// When systemd starts the unit again.
     pub restart: Restart,
     /// Variables in the commands that the unit's own processes, and so the check, do not see, as `UnsetEnvironment=` takes
@@ -100,9 +100,9 @@ pub struct Unit {
     /// Its name with the suffix.
     pub name: String,
     /// What is started.
-    pub start: Start,
+    pub start: ServiceInfo,
     /// The commands of `ExecStartPre=`.
-    pub exec_start_pre: Vec<Exec>,
+    pub exec_start_pre: Vec<ExecCommand>,
     /// The environment that variables in its commands are replaced from.
     pub environment: Environment,
     /// Their working directory.
@@ -114,7 +114,7 @@ pub struct Unit {
 impl Unit {
     /// The options of each check in this unit's `ExecStartPre=`, as it will get them, in their order.
     pub fn options(&self) -> impl Iterator<Item = Vec<OsString>> {
-        let is_check = |command: &&Exec| {
+        let is_check = |command: &&ExecCommand| {
             Path::new(&command.program).file_name() == Some(OsStr::new(env!("CARGO_PKG_NAME")))
         };
         let variable = |name: &OsStr| self.environment.get(name).cloned();
@@ -125,7 +125,7 @@ impl Unit {
 
 /// Why it is not known what systemd is about to execute.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum UnitError {
     /// PID 1 has no socket for such questions.
     NoSystemd,
     /// PID 1 does not answer.
@@ -156,7 +156,7 @@ pub enum Trouble {
     },
 }
 
-impl Trouble {
+impl UnitError {
     /// Whether systemd will not start the unit at all because of it.
     pub fn keeps_from_starting(&self) -> bool {
         match self {
@@ -170,7 +170,7 @@ impl Trouble {
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for UnitError {
     fn from(error: io::Error) -> Self {
         Self::NoAnswer(error)
     }
@@ -224,10 +224,10 @@ const LIMIT_BY_HAND: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// When PID 1 does not say, or the unit is none that can be started.
-pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
-    let deadline = Instant::now() + bus::LIMIT;
+pub fn exec_start(root: &Path, unit: &OsStr) -> Result<ServiceInfo, UnitError> {
+    let deadline = Instant::now() + dbus::LIMIT;
     let name = full_name(unit)?;
-    let (mut start, unset) = start(&ask(root, &name, &START, bus::LIMIT)?)?;
+    let (mut start, unset) = start(&ask(root, &name, &START, dbus::LIMIT)?)?;
     // Few units have that setting: another question then.
     if !unset.names.is_empty() && unset.is_late {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -242,11 +242,11 @@ pub fn exec_start(root: &Path, unit: &OsStr) -> Result<Start, Trouble> {
 /// # Errors
 ///
 /// As for [`exec_start`], or when a file of its environment that has to be there cannot be read.
-pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, Trouble> {
+pub fn load(root: &Path, unit: &OsStr) -> Result<Unit, UnitError> {
     load_within(root, full_name(unit)?, LIMIT_BY_HAND)
 }
 
-fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Trouble> {
+fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, UnitError> {
     let properties = [&START[..], &ENVIRONMENT].concat();
     let answers = ask(root, &name, &properties, limit)?;
     let (of_start, of_environment) = answers.split_at(START.len());
@@ -283,7 +283,7 @@ fn load_within(root: &Path, name: String, limit: Duration) -> Result<Unit, Troub
         let folders: Vec<String> = or_default(folders)?;
         made.extend(environment::of_folders(variable, base, &folders));
     }
-    let sources = Sources {
+    let sources = EnvironmentSettings {
         made,
         manager: or_default(manager)?,
         pass: or_default(pass)?,
@@ -317,7 +317,7 @@ fn ask(
     unit: &str,
     properties: &[(&str, &str)],
     limit: Duration,
-) -> Result<Vec<Answer>, Trouble> {
+) -> Result<Vec<Answer>, UnitError> {
     let object = object(unit);
     let properties: Vec<_> = (properties.iter())
         .map(|&(interface, name)| Property {
@@ -330,11 +330,11 @@ fn ask(
             name,
         })
         .collect();
-    bus::ask(root, &properties, limit)
+    dbus::ask(root, &properties, limit)
 }
 
 /// Reads the answers to [`START`].
-fn start(answers: &[Answer]) -> Result<(Start, Unset), Trouble> {
+fn start(answers: &[Answer]) -> Result<(ServiceInfo, Unset), UnitError> {
     let [
         state,
         error,
@@ -353,11 +353,11 @@ fn start(answers: &[Answer]) -> Result<(Start, Unset), Trouble> {
     };
     match state.read::<String>()?.as_str() {
         "loaded" | "merged" => {}
-        "not-found" => return Err(Trouble::NotFound),
-        "masked" => return Err(Trouble::Masked),
+        "not-found" => return Err(UnitError::NotFound),
+        "masked" => return Err(UnitError::Masked),
         state => {
             let (_, text): (String, String) = or_default(error)?;
-            return Err(Trouble::Broken(if text.is_empty() {
+            return Err(UnitError::Broken(if text.is_empty() {
                 state.to_owned()
             } else {
                 text
@@ -366,10 +366,10 @@ fn start(answers: &[Answer]) -> Result<(Start, Unset), Trouble> {
     }
     let commands = commands(ex, plain)?;
     if commands.is_empty() {
-        return Err(Trouble::NoCommand);
+        return Err(UnitError::NoCommand);
     }
     let (prevented, _): (Vec<i32>, Vec<i32>) = or_default(prevented)?;
-    let start = Start {
+    let start = ServiceInfo {
         commands,
         restart: Restart {
             policy: or_default(policy)?,
@@ -411,7 +411,7 @@ impl Unset {
 }
 
 /// A property that is empty where this systemd does not know it.
-fn or_default<T: Default + DeserializeOwned + Type>(answer: &Answer) -> Result<T, Trouble> {
+fn or_default<T: Default + DeserializeOwned + Type>(answer: &Answer) -> Result<T, UnitError> {
     Ok(answer.read_if_known()?.unwrap_or_default())
 }
 
@@ -431,8 +431,8 @@ type CommandEx = (
 /// The same in `ExecStart`, where instead of flags stands only whether failure is ignored.
 type Command = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
-fn commands(ex: &Answer, plain: &Answer) -> Result<Vec<Exec>, Trouble> {
-    let exec = |program: String, argv: Vec<String>, flags: &[String]| Exec {
+fn commands(ex: &Answer, plain: &Answer) -> Result<Vec<ExecCommand>, UnitError> {
+    let exec = |program: String, argv: Vec<String>, flags: &[String]| ExecCommand {
         program: program.into(),
         argv: argv.into_iter().map(OsString::from).collect(),
         expands: !flags.iter().any(|flag| flag == "no-env-expand"),
@@ -480,7 +480,7 @@ fn number(version: &str) -> u32 {
 const NAME_LIMIT: usize = 255;
 
 /// The name with `.service` where it has no suffix of a unit, as `systemctl` completes it.
-fn full_name(unit: &OsStr) -> Result<String, Trouble> {
+fn full_name(unit: &OsStr) -> Result<String, UnitError> {
     const SUFFIXES: [&str; 11] = [
         "automount",
         "device",
@@ -498,7 +498,7 @@ fn full_name(unit: &OsStr) -> Result<String, Trouble> {
     let name = unit
         .to_str()
         .filter(|name| !name.is_empty() && name.as_bytes().iter().all(is_valid));
-    let name = name.ok_or(Trouble::NotFound)?;
+    let name = name.ok_or(UnitError::NotFound)?;
     let has_suffix = name
         .rsplit_once('.')
         .is_some_and(|(_, suffix)| SUFFIXES.contains(&suffix));
@@ -509,7 +509,7 @@ fn full_name(unit: &OsStr) -> Result<String, Trouble> {
     };
     // A template stands for its instances, and cannot be started itself.
     if name.len() > NAME_LIMIT || name.contains("@.") {
-        return Err(Trouble::NotFound);
+        return Err(UnitError::NotFound);
     }
     Ok(name)
 }
@@ -531,7 +531,7 @@ fn object(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bus::tests::{answer, unknown};
+    use super::dbus::tests::{answer, unknown};
     use super::*;
 
     type Line<'a> = (&'a str, &'a [&'a str], &'a [&'a str]);
@@ -593,7 +593,7 @@ mod tests {
                 .iter()
                 .any(|name| unset.takes(OsStr::new(name)))
         );
-        let flags = |command: &Exec| (command.expands, command.is_privileged);
+        let flags = |command: &ExecCommand| (command.expands, command.is_privileged);
         let flags: Vec<_> = read.commands.iter().map(flags).collect();
         assert_eq!(flags, [(false, true), (true, false)]);
         let variable = |_: &OsStr| Some(OsString::from("b c"));
@@ -648,7 +648,7 @@ mod tests {
             assert_eq!(format!("{:?}", start(&answers).err().unwrap()), expected);
         }
         let garbled = start(&answers(2, answer(&1_u32)));
-        assert!(matches!(garbled, Err(Trouble::Garbled(_))));
+        assert!(matches!(garbled, Err(UnitError::Garbled(_))));
     }
 
     #[test]
@@ -703,7 +703,7 @@ mod tests {
         }
         for unit in ["", "a b", "/x", "a/b.service", "é", "a@", &"x".repeat(248)] {
             assert!(
-                matches!(full_name(OsStr::new(unit)), Err(Trouble::NotFound)),
+                matches!(full_name(OsStr::new(unit)), Err(UnitError::NotFound)),
                 "{unit}"
             );
         }
@@ -737,7 +737,7 @@ mod tests {
     fn finds_the_options_of_the_check() {
         let exec = |line: Line<'_>| {
             let (program, argv, flags, ..) = command_ex(line);
-            Exec {
+            ExecCommand {
                 program: program.into(),
                 argv: argv.into_iter().map(OsString::from).collect(),
                 expands: flags.is_empty(),

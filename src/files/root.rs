@@ -14,7 +14,7 @@ use rustix::fs::{
 use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat, stat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::file;
+use crate::files::file;
 
 const LEADS_TO_PROC: &str =
     "it leads into /proc or /sys, which the running machine has mounted there";

@@ -74,7 +74,7 @@ pub struct Arguments {
     /// The flags that beat all files.
     pub flags: Flags,
     /// The flags that files beat: what kubelet finds when it reads its words for the first time.
-    pub beaten: Flags,
+    pub initial: Flags,
     /// The first word that not every version of kubelet takes.
     pub may_refuse: Option<String>,
     /// The word `--dynamic-config-dir`, unless it is empty: a kubelet up to 1.23 may go by a file that is kept there.
@@ -114,12 +114,12 @@ impl Arguments {
             return Ok(first);
         }
         let flags = Self::read(words, Reading::Second)?.flags;
-        let mut beaten = std::mem::replace(&mut first.flags, flags);
+        let mut initial = std::mem::replace(&mut first.flags, flags);
         if first.config.is_some() {
             // The file takes the place of what was read; the gates are set already.
-            beaten.protect = None;
+            initial.protect = None;
         }
-        Ok(Self { beaten, ..first })
+        Ok(Self { initial, ..first })
     }
 
     fn read(words: &[OsString], reading: Reading) -> Result<Self, String> {
@@ -157,16 +157,16 @@ impl Arguments {
                 .iter()
                 .map(|&byte| if byte == b'_' { b'-' } else { byte })
                 .collect();
-            let (takes, in_all) = Takes::of(&name, reading);
+            let (takes, in_all) = FlagArgument::of(&name, reading);
             if !in_all {
                 arguments.may_refuse.get_or_insert_with(shown);
             }
             let value = match value {
                 Some(value) => Some(value),
                 None => match takes {
-                    Takes::Nothing => Some(&b"true"[..]),
-                    Takes::NoFlag => words.next_if(|next| !looks_like_a_flag(next)),
-                    Takes::Any => match words.next() {
+                    FlagArgument::Nothing => Some(&b"true"[..]),
+                    FlagArgument::NoFlag => words.next_if(|next| !looks_like_a_flag(next)),
+                    FlagArgument::Any => match words.next() {
                         Some(next) => Some(next),
                         None => return Err(format!("{} needs an argument", shown())),
                     },
@@ -215,7 +215,7 @@ impl Arguments {
 }
 
 /// What a flag takes that has no `=`.
-enum Takes {
+enum FlagArgument {
     Nothing,
     /// The next word, whatever it is.
     Any,
@@ -224,7 +224,7 @@ enum Takes {
     NoFlag,
 }
 
-impl Takes {
+impl FlagArgument {
     /// What the flag takes, and whether newer kubelets still have it.
     fn of(name: &[u8], reading: Reading) -> (Self, bool) {
         let word = [b" ", name, b" "].concat();
@@ -412,21 +412,21 @@ mod tests {
         const P: &str = "--protect-kernel-defaults";
         let words = ["--enable-load-reader", P, "--config-dir=/d"];
         let protect = Some((true, P.to_string()));
-        assert_eq!(parsed(&words).beaten.protect, protect);
+        assert_eq!(parsed(&words).initial.protect, protect);
         assert_eq!(
             parsed(&[&words[..], &["--config=/c"]].concat())
-                .beaten
+                .initial
                 .protect,
             None
         );
-        assert_eq!(parsed(&[P]).beaten, Flags::default());
+        assert_eq!(parsed(&[P]).initial, Flags::default());
         let gates = [
             "--enable-load-reader",
             "--feature-gates=AllAlpha=true",
             "--config=/c",
         ];
         assert_eq!(parsed(&gates).flags.gates.in_user_namespace(), None);
-        assert_eq!(parsed(&gates).beaten.gates.in_user_namespace(), Some(true));
+        assert_eq!(parsed(&gates).initial.gates.in_user_namespace(), Some(true));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use kubelet_tunables::unit::words::{expand, kubelet, split};
+use kubelet_tunables::systemd::argv::{expand, kubelet, split};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
