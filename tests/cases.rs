@@ -1,6 +1,9 @@
 //! Runs the real binary over the fixture trees `tests/cases/NN-name`, each with a `transcript` of commands and what they
 //! print.
 //!
+//! A case is `tests/base`, on which all is right, with the case's own files over it; then its `setup`, which a shell runs
+//! from outside in the root of the case, makes what is wrong: `echo 0 >proc/sys/kernel/panic`.
+//!
 //! Every line of a transcript that begins with `$ ` is run by a shell in the case's own root, in order and in one
 //! namespace, so that a command sees what those before it did. `cargo test --test cases 09` runs one case.
 //! `UPDATE=1 cargo test --test cases` writes what was printed into the transcripts and fails where that is new; the

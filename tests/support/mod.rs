@@ -20,6 +20,9 @@ use libtest_mimic::{Arguments, Completion, Trial};
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_kubelet-tunables");
 
+/// What every case begins with: a machine on which all is right.
+const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/base");
+
 /// How a test ends that does not fail: it ran, or why it cannot run here.
 pub type Outcome = Result<(), String>;
 
@@ -159,16 +162,18 @@ impl Namespace {
         self.enter(&self.lay(case), script)
     }
 
-    /// Copies the tree of a case to where every user reaches it.
+    /// Copies `tests/base`, and the tree of a case over it, to where every user reaches them.
     fn lay(&self, case: &Path) -> PathBuf {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let copy = self.base.join(format!("case-{run}"));
-        let copied = Command::new("cp").arg("-dR").arg(case).arg(&copy).status();
-        assert!(
-            copied.is_ok_and(|status| status.success()),
-            "copy {}",
-            case.display()
-        );
+        for tree in [Path::new(BASE), case] {
+            let copied = Command::new("cp").arg("-dRT").arg(tree).arg(&copy).status();
+            assert!(
+                copied.is_ok_and(|status| status.success()),
+                "copy {}",
+                tree.display()
+            );
+        }
         copy
     }
 
