@@ -2,7 +2,8 @@
 //! print.
 //!
 //! A case is `tests/base`, on which all is right, with the case's own files over it; then its `setup`, which a shell runs
-//! from outside in the root of the case, makes what is wrong: `echo 0 >proc/sys/kernel/panic`.
+//! from outside in the root of the case, makes what is wrong: `echo 0 >proc/sys/kernel/panic`. `$case/right.conf` is a file
+//! for a sysctl.d that sets all right.
 //!
 //! Every line of a transcript that begins with `$ ` is run by a shell in the case's own root, in order and in one
 //! namespace, so that a command sees what those before it did. `cargo test --test cases 09` runs one case.
