@@ -53,7 +53,14 @@ fn cases() -> Vec<PathBuf> {
 
 fn play(namespace: &Namespace, case: &Path) {
     let transcript = case.join("transcript");
-    let expected = fs::read_to_string(&transcript).unwrap();
+    let expected = fs::read_to_string(&transcript)
+        .unwrap_or_else(|error| panic!("{}: {error}", transcript.display()));
+    assert!(!expected.is_empty(), "{} is empty", transcript.display());
+    for entry in fs::read_dir(case).unwrap() {
+        let path = entry.unwrap().path();
+        let is_read = path.is_dir() || path.ends_with("setup") || path == transcript;
+        assert!(is_read, "nothing reads {}", path.display());
+    }
     let printed = perform(namespace, case, &expected);
     if printed != expected {
         let difference = difference(&transcript, &printed);
