@@ -5,8 +5,9 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
-use super::{Namespace, User};
+use super::{Namespace, Outcome, User};
 
 /// Shell that makes the gate believe in who starts it: `who` is `hand`, `service` (with nothing but a stream) or `unit`
 /// (with the journal and the Status line); and words for kubelets.
@@ -37,6 +38,8 @@ pub struct Run {
     pub stderr: String,
     pub journal: String,
     pub status: String,
+    /// With what it takes to make the machine.
+    pub took: Duration,
 }
 
 impl Machine {
@@ -46,7 +49,16 @@ impl Machine {
     ///
     /// Says why it cannot be had here.
     pub fn new(name: &str, programs: &[&str]) -> Result<Self, String> {
-        Namespace::new(name, User::Root, programs).map(Self)
+        Namespace::new(name, User::own(), programs).map(Self)
+    }
+
+    /// Whether the machine has strace.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is not installed.
+    pub fn has_strace(&self) -> Outcome {
+        self.0.has("strace")
     }
 
     /// Runs a shell script on the machine as it was at first; several at once do not see each other.
@@ -60,7 +72,9 @@ impl Machine {
             socket
         };
         let (journal, notify) = (bind("journal"), bind("notify"));
+        let begun = Instant::now();
         let output = self.0.enter(&tree, script);
+        let took = begun.elapsed();
         let status = output.status;
         let exit = status.code().or(status.signal().map(|signal| 128 + signal));
         Run {
@@ -69,6 +83,7 @@ impl Machine {
             stderr: text(&output.stderr),
             journal: text(&taken_from(&journal)),
             status: text(&taken_from(&notify)),
+            took,
         }
     }
 }

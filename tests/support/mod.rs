@@ -11,9 +11,11 @@ pub mod machine;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
@@ -47,11 +49,88 @@ impl Ending for () {
 pub fn test<E: Ending>(name: impl Into<String>, run: impl FnOnce() -> E + Send + 'static) -> Trial {
     Trial::ignorable_test(name, || match run().outcome() {
         Ok(()) => Ok(Completion::Completed),
-        Err(why) if std::env::var("CI").as_deref() == Ok("true") => {
-            Err(format!("it cannot run here: {why}").into())
-        }
+        Err(why) if is_ci() => Err(format!("it cannot run here: {why}").into()),
         Err(why) => Ok(Completion::ignored_with(why)),
     })
+}
+
+/// Whether all tests have to run, and as many cases of each as are worth hours: `CI=true`.
+pub fn is_ci() -> bool {
+    std::env::var("CI").as_deref() == Ok("true")
+}
+
+/// Finds these programs.
+///
+/// # Errors
+///
+/// Says which is not installed.
+pub fn needs(programs: &[&str]) -> Outcome {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let is_there = |program: &str| folders.iter().any(|it| it.join(program).is_file());
+    programs
+        .iter()
+        .find(|program| !is_there(program))
+        .map_or(Ok(()), |program| Err(format!("{program} is not installed")))
+}
+
+/// Starts a program, gives it the input, and waits for what it has to say. One that ends before it has read all of its input
+/// has its say too.
+///
+/// # Errors
+///
+/// Says that the program is not installed.
+pub fn ask(command: &mut Command, input: &[u8]) -> Result<Output, String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| not_started(command, &error))?;
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || match stdin.write_all(input) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("{error}"),
+            _ => (),
+        });
+        child.wait_with_output()
+    });
+    Ok(output.unwrap())
+}
+
+/// `go run`, with what it compiles kept beside what Cargo does.
+pub fn go_run(program: &str) -> Command {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go");
+    let mut go = Command::new("go");
+    go.arg("run")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(program))
+        .env("GOCACHE", cache.join("cache"))
+        .env("GOPATH", cache.join("path"))
+        .envs([
+            ("GO111MODULE", "off"),
+            ("GOFLAGS", ""),
+            ("CGO_ENABLED", "0"),
+        ]);
+    go
+}
+
+/// Why a program did not start.
+pub fn not_started(command: &Command, error: &std::io::Error) -> String {
+    let program = command.get_program().display();
+    match error.kind() {
+        ErrorKind::NotFound => format!("{program} is not installed"),
+        _ => format!("{program}: {error}"),
+    }
+}
+
+/// How long a run may take that took `took`, where an idle machine has to end it within `bound`: a busy one is allowed as
+/// much more as `plain`, a run of which nothing is to be waited for, shows it to be slow.
+pub fn is_in_time(took: Duration, bound: Duration, plain: impl FnOnce()) -> bool {
+    took < bound || {
+        let begun = Instant::now();
+        plain();
+        took < bound + 10 * begun.elapsed()
+    }
 }
 
 /// What `main` does in a test program that lists its tests itself.
@@ -69,6 +148,9 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
+/// Programs that a namespace has where they are installed.
+const OPTIONAL: [&str; 2] = ["strace", "systemd-sysctl"];
+
 /// As whom the programs in a namespace run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
@@ -76,6 +158,17 @@ pub enum User {
     Root,
     /// An ordinary user, who is root in a user namespace of its own.
     Ordinary,
+}
+
+impl User {
+    /// Whoever can be root where the tests run: the machine's, or that of a user namespace.
+    pub fn own() -> Self {
+        if own_uid() == 0 {
+            Self::Root
+        } else {
+            Self::Ordinary
+        }
+    }
 }
 
 /// Runs programs in a root file system of their own.
@@ -102,11 +195,11 @@ impl Namespace {
         if user == User::Root && !is_root {
             return Err("it needs root".into());
         }
-        let probe = namespace
-            .unshare()
-            .arg("true")
-            .output()
-            .map_err(|error| format!("unshare: {error}"))?;
+        needs(&["timeout", "unshare", "ldd", "mount"])?;
+        if user == User::Ordinary && is_root {
+            needs(&["setpriv"])?;
+        }
+        let probe = namespace.unshare().arg("true").output().unwrap();
         if !probe.status.success() {
             return Err(format!(
                 "no mount namespace: {}",
@@ -126,11 +219,15 @@ impl Namespace {
             namespace.base.join("90-kubelet.conf"),
         )
         .unwrap();
-        for program in ["sh", "cat", "cp", "rm", "sed", "setpriv", "systemd-sysctl"]
+        for program in ["sh", "cat", "cp", "rm", "sed", "setpriv"]
             .iter()
             .chain(programs)
         {
             namespace.add_program(program)?;
+        }
+        // Not every machine has it, and not every script wants it.
+        for program in OPTIONAL {
+            let _ = namespace.add_program(program);
         }
         namespace.add_script("as-service", "SYSTEMD_EXEC_PID=$$ exec \"$@\"");
         namespace.add_script(
@@ -162,7 +259,20 @@ impl Namespace {
         self.enter(&self.lay(case), script)
     }
 
-    /// Copies `tests/base`, and the tree of a case over it, to where every user reaches them.
+    /// Whether the namespace has this one of `OPTIONAL`.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is not installed.
+    pub fn has(&self, program: &str) -> Outcome {
+        if self.base.join("bin").join(program).exists() {
+            Ok(())
+        } else {
+            Err(format!("{program} is not installed"))
+        }
+    }
+
+    /// Copies the tree of a case to where every user reaches it.
     fn lay(&self, case: &Path) -> PathBuf {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let copy = self.base.join(format!("case-{run}"));
@@ -195,9 +305,9 @@ impl Namespace {
 
     fn unshare(&self) -> Command {
         let is_root = own_uid() == 0;
-        // What hangs is to fail its test and not to hold up all others.
+        // What hangs is to fail its test and not to hold up all others; a busy machine is far from it.
         let mut command = Command::new("timeout");
-        command.args(["--signal=KILL", "60"]);
+        command.args(["--signal=KILL", "300"]);
         command.arg(if self.user == User::Ordinary && is_root {
             "setpriv"
         } else {
