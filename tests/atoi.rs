@@ -2,13 +2,10 @@
 
 mod support;
 
+use kubelet_tunables::sysctl::parse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Write;
-use std::process::{Command, Stdio};
-
-use kubelet_tunables::sysctl::parse;
-use support::{Outcome, scratch};
+use support::{Outcome, ask, go_run};
 
 support::tests![reads_as_go_does];
 
@@ -80,9 +77,7 @@ const ODD: &[&[u8]] = &[
 fn reads_as_go_does() -> Outcome {
     let inputs = inputs();
     assert!(inputs.len() >= 200, "only {} inputs", inputs.len());
-    let Some(answers) = ask_go(&inputs) else {
-        return Err("go is not installed".into());
-    };
+    let answers = ask_go(&inputs)?;
     assert_eq!(answers.len(), inputs.len(), "Go's answers");
     let mut differences = String::new();
     for (input, go) in inputs.iter().zip(&answers) {
@@ -126,23 +121,7 @@ fn inputs() -> BTreeSet<Vec<u8>> {
     inputs
 }
 
-fn ask_go(inputs: &BTreeSet<Vec<u8>>) -> Option<Vec<String>> {
-    let scratch = scratch("go");
-    let mut go = Command::new("go")
-        .args(["run", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/atoi.go")])
-        .envs([
-            ("GOCACHE", scratch.join("cache")),
-            ("GOPATH", scratch.join("path")),
-        ])
-        .envs([
-            ("GO111MODULE", "off"),
-            ("GOFLAGS", ""),
-            ("CGO_ENABLED", "0"),
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
+fn ask_go(inputs: &BTreeSet<Vec<u8>>) -> Result<Vec<String>, String> {
     let mut lines = String::new();
     for input in inputs {
         for byte in input {
@@ -150,14 +129,12 @@ fn ask_go(inputs: &BTreeSet<Vec<u8>>) -> Option<Vec<String>> {
         }
         lines.push('\n');
     }
-    go.stdin
-        .take()
-        .unwrap()
-        .write_all(lines.as_bytes())
-        .unwrap();
-    let output = go.wait_with_output().unwrap();
-    assert!(output.status.success(), "go run failed");
-    let _ = std::fs::remove_dir_all(scratch);
+    let output = ask(&mut go_run("tests/atoi.go"), lines.as_bytes())?;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
-    Some(text.lines().map(str::to_string).collect())
+    Ok(text.lines().map(str::to_string).collect())
 }

@@ -1,13 +1,18 @@
 """Says what a JSON Schema has against each of the documents on standard input: a list of complaints, null for none.
 
 Members that the schema does not describe are complained of too, though the schema itself allows for newer ones.
-usage: formats.py SCHEMA <DOCUMENTS
+usage: formats.py SCHEMA <DOCUMENTS      (exit 3 where there is no jsonschema that is new enough)
 """
 
 import json
 import sys
 
-import jsonschema
+try:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+except ImportError as error:
+    print(error)
+    sys.exit(3)
 
 
 def closed(schema):
@@ -24,12 +29,12 @@ def closed(schema):
 
 with open(sys.argv[1], encoding="utf-8") as file:
     schema = json.load(file)
-jsonschema.Draft202012Validator.check_schema(schema)
-validator = jsonschema.Draft202012Validator(closed(schema))
+Draft202012Validator.check_schema(schema)
+validator = Draft202012Validator(closed(schema))
 
 
 def complaint(document):
-    error = jsonschema.exceptions.best_match(validator.iter_errors(document))
+    error = best_match(validator.iter_errors(document))
     return error and f"{error.json_path}: {error.message}"
 
 
