@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use kubelet_tunables::report::Kind;
 use kubelet_tunables::tunable::{TUNABLES, Tunable};
-use support::{BINARY, Outcome, own_uid, test};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{BINARY, Outcome, is_in_time, needs, own_uid, test};
 
 const JOURNALD: &str = "/lib/systemd/systemd-journald";
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// The bound on a whole run, whatever is broken.
+/// The bound on a whole run, whatever is broken, on a machine that is not busy.
 const BOUND: Duration = Duration::from_secs(2);
 
 /// Executes the gate with standard error named as systemd names it; systemd-cat does so only where it is newer than 252.
@@ -84,16 +85,10 @@ fn enter(name: &str, queue: &str) -> Outcome {
     if own_uid() != 0 {
         return Err("it needs root".into());
     }
-    for program in [
-        JOURNALD,
-        "/usr/bin/unshare",
-        "/usr/bin/systemd-cat",
-        "/usr/bin/journalctl",
-    ] {
-        if !Path::new(program).exists() {
-            return Err(format!("{program} is not installed"));
-        }
+    if !Path::new(JOURNALD).exists() {
+        return Err("systemd-journald is not installed".into());
     }
+    needs(&["unshare", "mount", "systemd-cat", "journalctl"])?;
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--net"])
         .args(["--pid", "--fork", "--mount-proc", "--kill-child"])
@@ -268,23 +263,23 @@ fn with_a_socket_that_refuses() {
 
 fn with_a_journald_that_does_not_read() {
     let journald = Journald::start();
-    journald.signal("STOP");
+    journald.signal(Signal::STOP);
     fill(Path::new(SOCKET), usize::MAX);
     journald.takes_it_by_stderr("a stopped journald with a full queue");
 }
 
 fn with_a_journald_that_stops_in_the_middle() {
     let journald = Journald::start();
-    journald.signal("STOP");
+    journald.signal(Signal::STOP);
     let room = fill(Path::new(SOCKET), usize::MAX);
-    journald.signal("CONT");
+    journald.signal(Signal::CONT);
     assert!(sync());
-    journald.signal("STOP");
+    journald.signal(Signal::STOP);
     // The connection takes a place in the queue and the first finding another; the second does not fit.
     fill(Path::new(SOCKET), room - 2);
     let run = journald.run(&[]);
-    assert!(run.took < BOUND, "stopped in the middle: {run:?}");
-    journald.signal("CONT");
+    assert_in_time(run.took, "stopped in the middle");
+    journald.signal(Signal::CONT);
     let entries = journald.entries();
     let with_fields = entries
         .iter()
@@ -311,21 +306,28 @@ fn with_nothing_left() {
         .args([
             "sh",
             "-c",
-            &format!("sleep 0.5; exec >/run/stdout; {AS_SERVICE}"),
+            &format!(
+                ": >/run/connected; until [ -e /run/gone ]; do sleep 0.01; done
+                 exec >/run/stdout; {AS_SERVICE}"
+            ),
             BINARY,
         ])
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(250));
+    while !Path::new("/run/connected").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     journald.kill();
+    fs::write("/run/gone", "").unwrap();
     let begun = Instant::now();
     let status = gate.wait().unwrap();
+    let took = begun.elapsed();
     println!(
         "journald is gone: exit {:?}, {} ms",
         status.code(),
-        begun.elapsed().as_millis()
+        took.as_millis()
     );
-    assert!(begun.elapsed() < BOUND);
+    assert_in_time(took, "journald is gone");
     assert_eq!(status.code(), Some(78));
     let text = fs::read_to_string(copy).unwrap();
     for tunable in WRONG {
@@ -345,13 +347,13 @@ fn with_a_notify_socket_that_is_not_read() {
         run.code,
         run.took.as_millis()
     );
-    assert!(run.took < BOUND, "{run:?}");
+    assert_in_time(run.took, "a notify socket that is not read");
     assert_eq!(run.code, 78);
     assert_each_once(&journald.entries(), "a notify socket that is not read");
     drop(socket);
     fs::remove_file(path).unwrap();
     let run = journald.run_with_notify_socket(&[], path);
-    assert!(run.took < BOUND, "{run:?}");
+    assert_in_time(run.took, "no notify socket");
     assert_eq!(run.code, 78);
 }
 
@@ -388,6 +390,15 @@ fn fill(path: &Path, limit: usize) -> usize {
             return sent;
         }
     }
+}
+
+fn assert_in_time(took: Duration, case: &str) {
+    let plain = || {
+        let mut command = Command::new("sh");
+        command.args(["-c", AS_SERVICE, BINARY, "--help"]);
+        assert!(command.output().unwrap().status.success());
+    };
+    assert!(is_in_time(took, BOUND, plain), "{case}: {took:?}");
 }
 
 fn assert_fields(entry: &str, expected: &[(&str, &str)]) {
@@ -446,7 +457,7 @@ impl Journald {
         let begun = Instant::now();
         while !sync() {
             assert!(
-                begun.elapsed() < Duration::from_secs(10),
+                begun.elapsed() < Duration::from_secs(120),
                 "journald does not come up"
             );
             std::thread::sleep(Duration::from_millis(10));
@@ -485,9 +496,9 @@ impl Journald {
     /// The report has to come by the stream that is standard error, whole, once, and in time.
     fn takes_it_by_stderr(&self, case: &str) {
         let run = self.run(&[]);
-        self.signal("CONT");
+        self.signal(Signal::CONT);
         println!("{case}: exit {}, {} ms", run.code, run.took.as_millis());
-        assert!(run.took < BOUND, "{case}: {run:?}");
+        assert_in_time(run.took, case);
         assert_eq!(run.code, 78, "{case}");
         let entries = self.entries();
         assert_each_once(&entries, case);
@@ -512,12 +523,8 @@ impl Journald {
             .collect()
     }
 
-    fn signal(&self, signal: &str) {
-        let kill = Command::new("kill")
-            .args([&format!("-{signal}"), &self.0.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(kill.success(), "kill -{signal}");
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
     fn kill(&mut self) {
