@@ -11,7 +11,8 @@ use std::process::{Command, ExitCode};
 
 use kubelet_tunables::files::root::Root;
 use kubelet_tunables::persist::{PersistError, persist};
-use support::{Outcome, copy, own_uid, scratch, test};
+use kubelet_tunables::root::Root;
+use support::{Outcome, copy, needs, own_uid, scratch, test};
 
 /// The fault; what persist says; the files that are in the folder then. In the fault `$D` is the folder, `$T` the name of
 /// the temporary file, and `inject` has strace do that to the calls on that path. `/` as the root is that of the namespace.
@@ -57,7 +58,7 @@ const ROWS: &str = "
     inject renameat2:error=EINTR:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=EINVAL:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=ENOSYS:when=1 | ok | 90-kubelet.conf
-    inject renameat2:delay_enter=1s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename $D/90-kubelet.conf: File exists | 90-kubelet.conf
+    inject renameat2:delay_enter=3s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename $D/90-kubelet.conf: File exists | 90-kubelet.conf
     inject fsync:error=EIO $D | sync $D: Input/output error | 90-kubelet.conf
     inject fsync:error=EINVAL $D | ok | 90-kubelet.conf
     inject fsync:error=EINTR:when=1 $D | ok | 90-kubelet.conf
@@ -78,7 +79,7 @@ const FAULT: &str = r#"
 D=$R/etc/sysctl.d T=.kubelet-tunables-$$ as= trace=
 inject() { trace="$trace -e inject=$1"; [ $# -lt 2 ] || trace="$trace -P $2"; }
 # Does that once the temporary file is there.
-meanwhile() { (for _ in $(seq 500); do [ ! -e "$D/$T" ] || { "$@"; break; }; sleep 0.01; done) & }
+meanwhile() { (for _ in $(seq 6000); do [ ! -e "$D/$T" ] || { "$@"; break; }; sleep 0.01; done) & }
 # A file of ours that a later one beats.
 old() { R=$R "$TEST" >/dev/null; echo kernel.panic=0 >"$D/99.conf"; }
 mkdir -p "$D" "$R/proc"
@@ -97,7 +98,7 @@ sh -c "$FAULT" >said 2>stderr && code=0 || code=$?
 . ./fault
 said=$(sed -n 's/^SAID: //p' said)
 if [ -e trace ]; then
-    for _ in $(seq 50); do ! grep -q "^$pid .*+++ " trace || break; sleep 0.1; done
+    for _ in $(seq 600); do ! grep -q "^$pid .*+++ " trace || break; sleep 0.1; done
     grep -q 'INJECTED\|DELAYED\|--- SIG\|+++ killed' trace || said="$said (the fault was not made)"
 fi
 echo "SAID=${said:-ended with $code}"
@@ -167,8 +168,9 @@ fn ends_as_expected(number: usize, fault: &str, said: &str, files: &str) -> Outc
     if own_uid() != 0 {
         return Err("it needs root".into());
     }
-    if Command::new("strace").arg("--version").output().is_err() {
-        return Err("strace is not installed".into());
+    needs(&["timeout", "unshare", "mount", "setpriv"])?;
+    if fault.contains("inject ") {
+        needs(&["strace"])?;
     }
     let base = scratch(&format!("persist-{number}"));
     // Every user has to be able to run it.
@@ -177,7 +179,7 @@ fn ends_as_expected(number: usize, fault: &str, said: &str, files: &str) -> Outc
     let root = base.join("root");
     fs::create_dir(&root).unwrap();
     let output = Command::new("timeout")
-        .args(["--signal=KILL", "30", "unshare", "--mount"])
+        .args(["--signal=KILL", "300", "unshare", "--mount"])
         .args(["--propagation", "private", "sh", "-c", LOOK])
         .env("BASE", &base)
         .env("R", &root)

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use support::{BINARY, Outcome, own_uid, scratch, test};
+use support::{BINARY, Outcome, needs, own_uid, scratch, test};
 
 const SUITES: [&str; 4] = ["bullseye", "bookworm", "trixie", "sid"];
 
@@ -47,6 +47,7 @@ impl Drop for Image {
 
 /// The calls that name a file or go to the network, of a run with these arguments.
 fn calls(image: &Image, arguments: &[&str]) -> Result<(Vec<String>, Option<i32>), String> {
+    needs(&["strace"])?;
     let trace = image.0.with_extension("trace");
     let output = Command::new("strace")
         .args([
@@ -64,7 +65,7 @@ fn calls(image: &Image, arguments: &[&str]) -> Result<(Vec<String>, Option<i32>)
         // Cargo's, where the loader would look around.
         .env_remove("LD_LIBRARY_PATH")
         .output()
-        .map_err(|error| format!("strace: {error}"))?;
+        .unwrap();
     let text = fs::read_to_string(&trace).unwrap_or_default();
     let _ = fs::remove_file(&trace);
     if !text.contains("execve") {
@@ -153,6 +154,7 @@ fn strace_would_see_it() -> Outcome {
 }
 
 fn needs_openat2() -> Outcome {
+    needs(&["strace"])?;
     let image = Image::new("root-seccomp");
     for errno in ["ENOSYS", "EPERM"] {
         let output = Command::new("strace")
@@ -162,7 +164,7 @@ fn needs_openat2() -> Outcome {
             .arg("--root")
             .arg(&image.0)
             .output()
-            .map_err(|error| format!("strace: {error}"))?;
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{errno}: {said}");
         assert!(output.stdout.is_empty(), "{errno}: it has an answer");
@@ -232,6 +234,7 @@ fn predicts(suite: &str) -> Outcome {
     if !root.join(".complete").exists() {
         return Err(format!("no root of {suite}; tests/systemd/run makes it"));
     }
+    needs(&["unshare", "mount", "chroot"])?;
     let output = Command::new("unshare")
         .args([
             "--mount",
@@ -245,7 +248,7 @@ fn predicts(suite: &str) -> Outcome {
         .arg(&root)
         .arg(BINARY)
         .output()
-        .map_err(|error| format!("unshare: {error}"))?;
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     let parts: Vec<_> = text.split("--\n").collect();

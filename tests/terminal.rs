@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use support::{BINARY, Outcome, copy, own_uid, scratch};
+use support::{BINARY, Outcome, copy, needs, own_uid, scratch};
 
 support::tests![
     colour_is_for_terminals_that_want_it,
@@ -14,6 +14,7 @@ support::tests![
 ];
 
 fn colour_is_for_terminals_that_want_it() -> Outcome {
+    needs(&["script"])?;
     let on_terminal = |environment: &[(&str, &str)]| {
         Command::new("script")
             .args(["--quiet", "--return", "--command", BINARY, "/dev/null"])
@@ -21,15 +22,13 @@ fn colour_is_for_terminals_that_want_it() -> Outcome {
             .env("TERM", "xterm")
             .envs(environment.iter().copied())
             .output()
+            .unwrap()
+            .stdout
     };
-    let Ok(output) = on_terminal(&[]) else {
-        return Err("script is not installed".into());
-    };
-    let coloured = String::from_utf8(output.stdout).unwrap();
+    let coloured = String::from_utf8(on_terminal(&[])).unwrap();
     assert!(coloured.contains("\x1b["), "{coloured:?}");
     for environment in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let plain = on_terminal(&[environment]).unwrap().stdout;
-        let plain = String::from_utf8(plain).unwrap();
+        let plain = String::from_utf8(on_terminal(&[environment])).unwrap();
         assert!(plain.starts_with("SYSCTL "), "{environment:?}: {plain:?}");
         assert!(!plain.contains('\x1b'), "{environment:?}: {plain:?}");
         // Commands stand on lines of their own, behind four spaces, and are as long as they are.
