@@ -1,5 +1,6 @@
 //! Writes the one file in /etc/sysctl.d that makes the six permanent.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,8 +14,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::fs::{fchmod, mkdirat, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::boot::Boot;
 use crate::boot::sysctl_d::is_configuration;
+use crate::boot::{Boot, Origin, When};
 use crate::files::file;
 use crate::files::root::Root;
 use crate::tunable::TUNABLES;
@@ -31,31 +32,26 @@ const NAME_LIMIT: usize = 255;
 const TEMPORARY: &str = ".kubelet-tunables-";
 /// The first line, by which a later run knows the file.
 const MARK: &str = "# Written by kubelet-tunables --modify --persist. See kubelet-tunables(8).";
+/// The second line. A file of ours with another one is ours too.
+const WARNING: &str = "# Do not edit: kubelet-tunables may overwrite this file.";
 /// Bytes that a file of ours may have; it is written with less than one thousand.
 const LIMIT: u64 = 1 << 20;
+
+/// The last step: writing a folder's entries to the disk.
+const SYNC: &str = "write to the disk";
 
 const MODE: Mode = Mode::from_raw_mode(0o644);
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
-/// What was done. The paths are below the root.
-#[derive(Debug, PartialEq, Eq)]
+/// The files that were changed. Their paths are those seen from outside of the root.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Persisted {
     /// The file that was written; none if the next boot would set all six right without it.
     pub file: Option<PathBuf>,
     /// Older files of ours that were removed.
     pub removed: Vec<PathBuf>,
-}
-
-impl Persisted {
-    /// The same with the paths as they are seen from outside of the root.
-    #[must_use]
-    pub fn below(&self, root: &Root) -> Self {
-        let place = |path: &PathBuf| root.place(path);
-        Self {
-            file: self.file.as_ref().map(place),
-            removed: self.removed.iter().map(place).collect(),
-        }
-    }
+    /// The lines that would set one of the six to a wrong value without the file: path and number.
+    pub overridden: Vec<(PathBuf, usize)>,
 }
 
 /// Makes sure that the next boot sets all six as kubelet needs them, with one file in /etc/sysctl.d below `root`.
@@ -68,119 +64,116 @@ impl Persisted {
 /// When the system refuses a step, or no file name sorts behind all files that win. Unless the step came after the
 /// renaming, /etc/sysctl.d has the files that it had before.
 pub fn persist(root: &Root) -> Result<Persisted, PersistError> {
-    let now = Boot::new(root);
-    if is_right(&now) && is_right(now.next()) {
-        return Ok(Persisted {
-            file: None,
-            removed: Vec::new(),
-        });
+    if is_right(&Boot::new(root)) {
+        return Ok(Persisted::default());
     }
     let folder = Folder::open(root)?;
     let ours = folder.our_files()?;
     let paths = ours.iter().map(|name| Path::new(FOLDER).join(name));
     let others = Boot::without(root, paths.collect());
-    let others = [&others, others.next()];
     let name = choose(&ours, &others)?;
     folder.write(&name, ours.contains(&name))?;
     let mut removed = Vec::new();
-    for old in &ours {
+    for old in ours.iter().filter(|old| **old != name) {
         // One that hides a file of another folder stays: without it that file would set its other tunables.
-        if *old != name && !others.iter().any(|boot| boot.has_file(old)) {
-            folder.remove(old)?;
-            removed.push(below_root(old));
+        if !others.sysctl_d().has_file(old) {
+            let path = folder.path.join(old);
+            folder.unlink(old).map_err(failed("remove", &path))?;
+            removed.push(path);
         }
     }
-    folder.sync()?;
+    sync(&folder.open).map_err(failed(SYNC, &folder.path))?;
     Ok(Persisted {
-        file: Some(below_root(&name)),
+        file: Some(folder.path.join(&name)),
         removed,
+        overridden: overridden(root, &others),
     })
 }
 
+/// True if all six are right after the next boot, and were if systemd-sysctl ran now.
 fn is_right(boot: &Boot) -> bool {
-    TUNABLES
-        .iter()
-        .all(|tunable| matches!(boot.forecast(tunable), Ok(value) if value == tunable.expected))
+    let is_right = |when| {
+        let mut rows = TUNABLES.iter();
+        rows.all(|row| boot.value(row, when).ok() == Some(row.expected))
+    };
+    is_right(When::Now) && is_right(When::NextBoot)
 }
 
-/// The name for our file: read after all that sets one of the six otherwise, and the name of no other file.
-fn choose(ours: &[OsString], others: &[&Boot]) -> Result<OsString, PersistError> {
-    let last = others
-        .iter()
-        .filter_map(|boot| boot.last_obstacle())
-        .max_by_key(|path| path.file_name());
+/// Lists the lines that set one of the six to a wrong value at the next boot.
+fn overridden(root: &Root, others: &Boot) -> Vec<(PathBuf, usize)> {
+    let wrong_line = |tunable| {
+        let value = others.value(tunable, When::NextBoot).ok();
+        let wrong = value.filter(|value| *value != tunable.expected)?;
+        match others.origin(tunable, wrong, When::NextBoot) {
+            Origin::File(line) => Some((root.place(&line.path), line.line)),
+            _ => None,
+        }
+    };
+    let lines: BTreeSet<_> = TUNABLES.iter().filter_map(wrong_line).collect();
+    lines.into_iter().collect()
+}
+
+/// Chooses the name of our file: read after all that sets one of the six otherwise, and the name of no other file.
+fn choose(ours: &[OsString], others: &Boot) -> Result<OsString, PersistError> {
+    let last = others.sysctl_d().last_obstacle();
     let last_name = last.and_then(Path::file_name);
     let is_last = |name: &OsStr| last_name.is_none_or(|last| name > last);
-    let is_free = |name: &OsStr| !others.iter().any(|boot| boot.has_file(name));
     if let Some(name) = ours.iter().find(|name| is_last(name)) {
         return Ok(name.clone());
     }
     let first = OsStr::new(NAMES[0]);
-    let made = successors(
-        Some(behind(last_name.map_or(first, |last| last.max(first)))),
-        |name| Some(behind(name)),
-    );
+    let made = behind(last_name.map_or(first, |last| last.max(first)));
     NAMES
         .map(OsString::from)
         .into_iter()
-        .chain(made)
+        .chain(successors(Some(made), |name| Some(behind(name))))
         .take_while(|name| name.len() <= NAME_LIMIT)
-        .find(|name| is_last(name) && is_free(name))
+        .find(|name| is_last(name) && !others.sysctl_d().has_file(name))
         .ok_or_else(|| PersistError::NoName {
-            last: last.unwrap_or(Path::new(NAMES[0])).to_path_buf(),
+            last: last.unwrap_or(first.as_ref()).to_path_buf(),
         })
 }
 
-/// A name that sorts behind this one: `99-a.kubelet.conf` behind `99-a.conf`.
+/// Makes a name that sorts behind this one: `99-a.kubelet.conf` behind `99-a.conf`.
 fn behind(name: &OsStr) -> OsString {
     let name = name.as_bytes();
     let stem = name.strip_suffix(b".conf").unwrap_or(name);
     OsString::from_vec([stem, b".", NAME_END.as_bytes()].concat())
 }
 
-fn below_root(name: &OsStr) -> PathBuf {
-    Path::new("/").join(FOLDER).join(name)
-}
-
-/// Whether a run of ours gave a file this name while it wrote it.
+/// True if a run of ours gave a file this name while it wrote it.
 fn is_temporary(name: &OsStr) -> bool {
     let number = name.as_bytes().strip_prefix(TEMPORARY.as_bytes());
     number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
 }
 
-/// What the file holds.
 fn content() -> String {
-    let mut text = format!("{MARK}\n# It may be replaced: make changes in another file.\n");
-    for tunable in TUNABLES {
-        let (first, rest) = tunable.reason.split_at(1);
+    let mut text = format!("{MARK}\n{WARNING}\n");
+    for row in TUNABLES {
+        let (name, value) = (row.name, row.expected);
+        let (first, rest) = row.reason.split_at(1);
         let first = first.to_ascii_uppercase();
-        let _ = writeln!(
-            text,
-            "\n# {first}{rest}.\n{} = {}",
-            tunable.name, tunable.expected
-        );
+        let _ = writeln!(text, "\n# {first}{rest}.\n{name} = {value}");
     }
     text
 }
 
-/// Whether this is a file that we wrote and nobody added another tunable to.
+/// True if we wrote this file, and nobody added another tunable to it.
 fn is_ours(content: &[u8]) -> bool {
     let Some(rest) = content.strip_prefix(MARK.as_bytes()) else {
         return false;
     };
+    let is_row = |name: &[u8]| TUNABLES.iter().any(|row| row.name.as_bytes() == name);
     // systemd ends a line at each of the three.
     let mut lines = rest.split(|byte| matches!(byte, b'\n' | b'\r' | 0));
     lines.next() == Some(&[])
         && lines.map(<[u8]>::trim_ascii).all(|line| {
             let name = line.split(|&byte| byte == b'=').next().unwrap_or_default();
-            matches!(line.first(), None | Some(b'#' | b';'))
-                || TUNABLES
-                    .iter()
-                    .any(|tunable| tunable.name.as_bytes() == name.trim_ascii())
+            matches!(line.first(), None | Some(b'#' | b';')) || is_row(name.trim_ascii())
         })
 }
 
-/// The folder that is written to, open: what becomes of its path meanwhile does not matter.
+/// The folder that is written to, kept open so that renaming it cannot redirect us.
 struct Folder {
     path: PathBuf,
     open: OwnedFd,
@@ -189,58 +182,50 @@ struct Folder {
 impl Folder {
     /// Opens it, and makes it where it is missing.
     fn open(root: &Root) -> Result<Self, PersistError> {
-        let path = root.path().join(FOLDER);
+        let path = root.place(Path::new(FOLDER));
         let open = match root.open_folder(FOLDER) {
-            Err(Errno::NOENT) => Self::make(root)?,
-            open => open.map_err(failed(Operation::Open, &path))?,
+            Err(Errno::NOENT) => Self::make(root, &path)?,
+            open => open.map_err(failed("open", &path))?,
         };
         Ok(Self { path, open })
     }
 
-    fn make(root: &Root) -> Result<OwnedFd, PersistError> {
-        let (parent, path) = (root.path().join("etc"), root.path().join(FOLDER));
-        let etc = root
-            .open_folder("etc")
-            .map_err(failed(Operation::Open, &parent))?;
-        let made = match retry_on_intr(|| mkdirat(&etc, "sysctl.d", FOLDER_MODE)) {
-            // A link that leads nowhere, or somebody else has just made the folder.
-            Err(Errno::EXIST) => false,
-            outcome => outcome
-                .map(|()| true)
-                .map_err(failed(Operation::Create, &path))?,
-        };
-        let open = root
-            .open_folder(FOLDER)
-            .map_err(failed(Operation::Open, &path))?;
-        if made {
-            // The umask may have taken rights away.
-            fchmod(&open, FOLDER_MODE).map_err(failed(Operation::Create, &path))?;
-            sync(&etc).map_err(failed(Operation::Sync, &parent))?;
+    fn make(root: &Root, path: &Path) -> Result<OwnedFd, PersistError> {
+        let parent = root.place(Path::new("etc"));
+        let open = |folder, path| root.open_folder(folder).map_err(failed("open", path));
+        let etc = open("etc", &parent)?;
+        let made = retry_on_intr(|| mkdirat(&etc, "sysctl.d", FOLDER_MODE));
+        // A link that leads nowhere, or somebody else has just made the folder.
+        if made == Err(Errno::EXIST) {
+            return open(FOLDER, path);
         }
-        Ok(open)
+        made.map_err(failed("create", path))?;
+        let folder = open(FOLDER, path)?;
+        // The umask may have taken rights away.
+        fchmod(&folder, FOLDER_MODE).map_err(failed("create", path))?;
+        sync(&etc).map_err(failed(SYNC, &parent))?;
+        Ok(folder)
     }
 
-    /// The names of the files that we wrote. What a run left that was killed while it wrote is removed.
+    /// Lists the files that we wrote, and removes what a run left that was killed while it wrote.
     fn our_files(&self) -> Result<Vec<OsString>, PersistError> {
-        let list = || -> Result<Vec<OsString>, Errno> {
-            let mut ours = Vec::new();
-            for entry in Dir::read_from(&self.open)? {
-                let entry = entry?;
-                let name = OsStr::from_bytes(entry.file_name().to_bytes());
-                if is_temporary(name) {
-                    // If this fails, so does what follows, and says why.
-                    let _ = self.unlink(name);
-                } else if is_configuration(name)
-                    && name.as_bytes().ends_with(NAME_END.as_bytes())
-                    && self.read(name).is_ok_and(|content| is_ours(&content))
-                {
-                    ours.push(name.to_os_string());
-                }
+        let mut ours = Vec::new();
+        let list = failed("list", &self.path);
+        for entry in Dir::read_from(&self.open).map_err(&list)? {
+            let entry = entry.map_err(&list)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if is_temporary(name) {
+                // If this fails, so does what follows, and says why.
+                let _ = self.unlink(name);
+            } else if is_configuration(name)
+                && name.as_bytes().ends_with(NAME_END.as_bytes())
+                && self.read(name).is_ok_and(|content| is_ours(&content))
+            {
+                ours.push(name.to_os_string());
             }
-            ours.sort();
-            Ok(ours)
-        };
-        list().map_err(failed(Operation::List, &self.path))
+        }
+        ours.sort();
+        Ok(ours)
     }
 
     /// Reads a regular file. One that cannot be read is none of ours.
@@ -262,13 +247,11 @@ impl Folder {
         let temporary = OsString::from(format!("{TEMPORARY}{}", std::process::id()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = retry_on_intr(|| openat(&self.open, &temporary, flags, MODE))
-            .map_err(failed(Operation::Create, &path))?;
+            .map_err(failed("create", &path))?;
+        let rename = || self.rename(&temporary, name, replaces);
         let outcome = fill(file.into())
-            .map_err(failed(Operation::Write, &path))
-            .and_then(|()| {
-                self.rename(&temporary, name, replaces)
-                    .map_err(failed(Operation::Rename, &path))
-            });
+            .map_err(failed("write", &path))
+            .and_then(|()| rename().map_err(failed("rename a temporary file to", &path)));
         if outcome.is_err() {
             // What remains if this fails too, systemd does not read, and the next run removes.
             let _ = self.unlink(&temporary);
@@ -289,20 +272,11 @@ impl Folder {
         retry_on_intr(|| renameat(folder, from, folder, to))
     }
 
-    fn remove(&self, name: &OsStr) -> Result<(), PersistError> {
-        self.unlink(name)
-            .map_err(failed(Operation::Remove, &self.path.join(name)))
-    }
-
     fn unlink(&self, name: &OsStr) -> Result<(), Errno> {
         match retry_on_intr(|| unlinkat(&self.open, name, AtFlags::empty())) {
             Err(Errno::NOENT) => Ok(()),
             outcome => outcome,
         }
-    }
-
-    fn sync(&self) -> Result<(), PersistError> {
-        sync(&self.open).map_err(failed(Operation::Sync, &self.path))
     }
 }
 
@@ -322,32 +296,13 @@ fn sync(folder: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// What was being done when it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Opening a folder.
-    Open,
-    /// Listing a folder.
-    List,
-    /// Making a file or folder.
-    Create,
-    /// Writing the file, to the disk too.
-    Write,
-    /// Giving the written file its name.
-    Rename,
-    /// Removing an older file of ours.
-    Remove,
-    /// Writing a folder's entries to the disk.
-    Sync,
-}
-
 /// Why the six could not be made permanent.
 #[derive(Debug)]
 pub enum PersistError {
     /// The system refused `operation` on `path`.
     Io {
-        /// What was refused.
-        operation: Operation,
+        /// The step, such as `open`.
+        operation: &'static str,
         /// The file or folder, with the root.
         path: PathBuf,
         /// The system's own words.
@@ -361,7 +316,7 @@ pub enum PersistError {
 }
 
 /// Makes the error of an operation on this path.
-fn failed<E: Into<io::Error>>(operation: Operation, path: &Path) -> impl Fn(E) -> PersistError {
+fn failed<E: Into<io::Error>>(operation: &'static str, path: &Path) -> impl Fn(E) -> PersistError {
     move |source| PersistError::Io {
         operation,
         path: path.to_path_buf(),
@@ -518,7 +473,7 @@ mod tests {
             let tree = Tree::new(case, files);
             let mut expected = tree.files();
             let in_folder = |name: &str| Path::new(FOLDER).join(name);
-            let path = |name| Path::new("/").join(in_folder(name));
+            let path = |name| tree.0.join(in_folder(name));
             if !file.is_empty() {
                 expected.insert(FOLDER.into(), "/".to_string());
                 expected.insert(in_folder(file), content());
@@ -531,16 +486,40 @@ mod tests {
             let said = Persisted {
                 file: (!file.is_empty()).then(|| path(file)),
                 removed: removed.split_whitespace().map(path).collect(),
+                overridden: outcome.overridden.clone(),
             };
             assert_eq!(outcome, said, "{case}");
             assert_eq!(tree.files(), expected, "{case}");
             let boot = Boot::new(&tree.machine());
-            assert!(is_right(&boot) && is_right(boot.next()), "{case}");
+            assert!(is_right(&boot), "{case}");
             assert_eq!(
                 persist(&tree.machine()).unwrap().file,
                 None,
                 "{case}: again"
             );
+        }
+    }
+
+    #[test]
+    fn names_the_lines_that_it_overrides() {
+        for (files, lines) in [
+            ("50.conf=wrong 99.conf=other", &["etc/sysctl.d/50.conf"][..]),
+            (
+                "usr/lib/sysctl.d/50.conf=pattern",
+                &["usr/lib/sysctl.d/50.conf"],
+            ),
+            (
+                "50.conf=edited usr/lib/sysctl.d/40.conf=wrong",
+                &["etc/sysctl.d/50.conf"],
+            ),
+            ("50.conf=right 99.conf=refused", &[]),
+            ("90-kubelet.conf=edited", &[]),
+        ] {
+            let tree = Tree::new("overrides", files);
+            let persisted = persist(&tree.machine()).unwrap();
+            let paths: Vec<_> = persisted.overridden.iter().map(|(path, _)| path).collect();
+            let expected: Vec<_> = lines.iter().map(|path| tree.0.join(path)).collect();
+            assert_eq!(paths, expected.iter().collect::<Vec<_>>(), "{files}");
         }
     }
 
@@ -567,7 +546,7 @@ mod tests {
                     },
                     Some(errno),
                 ) => {
-                    assert_eq!(operation, Operation::Open, "{files}");
+                    assert_eq!(operation, "open", "{files}");
                     assert_eq!(path, tree.0.join(FOLDER), "{files}");
                     assert_eq!(source.raw_os_error(), Some(errno.raw_os_error()), "{files}");
                 }
@@ -621,6 +600,13 @@ mod tests {
             (ours.clone(), true),
             (filled("edited"), true),
             (ours.clone() + "\n; a comment\n  vm.panic_on_oom=2", true),
+            (
+                ours.replace(
+                    WARNING,
+                    "# It may be replaced: make changes in another file.",
+                ),
+                true,
+            ),
             (format!("{MARK}\n"), true),
             (MARK.to_string(), true),
             (String::new(), false),

@@ -11,7 +11,6 @@ use std::process::{Command, ExitCode};
 
 use kubelet_tunables::files::root::Root;
 use kubelet_tunables::persist::{PersistError, persist};
-use kubelet_tunables::root::Root;
 use support::{Outcome, copy, needs, own_uid, scratch, test};
 
 /// The fault; what persist says; the files that are in the folder then. In the fault `$D` is the folder, `$T` the name of
@@ -40,7 +39,7 @@ const ROWS: &str = "
     rmdir $D; inject mkdirat:error=EIO | create $D: Input/output error | none
     rmdir $D; inject mkdirat:error=EINTR:when=1 | ok | 90-kubelet.conf
     rmdir $D; inject mkdirat:error=ENOSPC | create $D: No space left on device | none
-    rmdir $D; inject fsync:error=EIO $R/etc | sync $R/etc: Input/output error |
+    rmdir $D; inject fsync:error=EIO $R/etc | write to the disk $R/etc: Input/output error |
     rmdir $D; inject fchmod:error=EIO $D | create $D: Input/output error |
     inject getdents64:error=EIO $D | list $D: Input/output error |
     inject openat:error=EMFILE $T | create $D/90-kubelet.conf: Too many open files |
@@ -53,13 +52,13 @@ const ROWS: &str = "
     inject fsync:error=EIO $D/$T | write $D/90-kubelet.conf: Input/output error |
     inject fsync:error=ENOSPC $D/$T | write $D/90-kubelet.conf: No space left on device |
     inject fsync:error=EINTR:when=1 $D/$T | ok | 90-kubelet.conf
-    inject renameat2:error=EIO | rename $D/90-kubelet.conf: Input/output error |
-    inject renameat2:error=EROFS | rename $D/90-kubelet.conf: Read-only file system |
+    inject renameat2:error=EIO | rename a temporary file to $D/90-kubelet.conf: Input/output error |
+    inject renameat2:error=EROFS | rename a temporary file to $D/90-kubelet.conf: Read-only file system |
     inject renameat2:error=EINTR:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=EINVAL:when=1 | ok | 90-kubelet.conf
     inject renameat2:error=ENOSYS:when=1 | ok | 90-kubelet.conf
-    inject renameat2:delay_enter=3s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename $D/90-kubelet.conf: File exists | 90-kubelet.conf
-    inject fsync:error=EIO $D | sync $D: Input/output error | 90-kubelet.conf
+    inject renameat2:delay_enter=3s; meanwhile ln -s ../hostname $D/90-kubelet.conf | rename a temporary file to $D/90-kubelet.conf: File exists | 90-kubelet.conf
+    inject fsync:error=EIO $D | write to the disk $D: Input/output error | 90-kubelet.conf
     inject fsync:error=EINVAL $D | ok | 90-kubelet.conf
     inject fsync:error=EINTR:when=1 $D | ok | 90-kubelet.conf
     inject fsync:error=EIO $D/$T; inject unlinkat:error=EIO $T | write $D/90-kubelet.conf: Input/output error | $T
@@ -157,7 +156,6 @@ fn say(path: &Path) {
             path,
             source,
         }) => {
-            let operation = format!("{operation:?}").to_lowercase();
             println!("SAID: {operation} {}: {source}", path.display());
         }
         Err(error) => println!("SAID: {error:?}"),

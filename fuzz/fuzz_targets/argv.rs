@@ -8,7 +8,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use kubelet_tunables::systemd::argv::{expand, kubelet, split};
+use kubelet_tunables::files::root::Root;
+use kubelet_tunables::kubelet::command::find;
+use kubelet_tunables::systemd::argv::{expand, split};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -43,11 +45,16 @@ fuzz_target!(|input: &[u8]| {
     let expected: Vec<OsString> = line.iter().flat_map(|word| model(word, value)).collect();
     assert_eq!(expand(line, variable), expected);
 
-    if let Some(found) = kubelet(&words, |path| path.as_os_str().len() % 2 == 0) {
+    let root = Root::machine(Path::new("/nonexistent"));
+    if let Ok(found) = find(&root, Path::new("/"), &words) {
         assert!(words.ends_with(found));
         let name = Path::new(&found[0]).file_name().unwrap_or_default();
         assert!(name == "kubelet");
         let before = &words[..words.len() - found.len()];
+        let opaque = ["sh", "chroot", "docker", "sudo", "xargs"];
+        let name_of = |word: &OsString| Path::new(word).file_name().map(OsStr::to_os_string);
+        let first = before.first().and_then(name_of).unwrap_or_default();
+        assert!(!opaque.iter().any(|program| first == *program));
         let hyperkube = before
             .last()
             .is_some_and(|word| Path::new(word).file_name() == Some(OsStr::new("hyperkube")));

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use kubelet_tunables::kubelet::SetBy;
-use kubelet_tunables::kubelet::config::{DropIns, Settings, parse};
+use kubelet_tunables::kubelet::config::Settings;
+use kubelet_tunables::kubelet::{ConfigError, SetBy};
 use libfuzzer_sys::fuzz_target;
 
 const KEY: &str = "protectKernelDefaults";
@@ -12,26 +12,37 @@ const KEY: &str = "protectKernelDefaults";
 /// protectKernelDefaults and its line, if the file says it.
 type Said = Option<(bool, usize)>;
 
+/// Where a file says nothing: kubelet refuses it, or it is not known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Nothing {
+    Refused,
+    Unknown,
+}
+
 fuzz_target!(|content: &[u8]| {
     let value = said(content);
-    let mut drop_ins = DropIns::over(Settings::default());
-    if drop_ins.add(content, Path::new("/d")).is_ok() {
-        let _ = drop_ins.settle();
+    // What is refused is refused as a drop-in too, or not known; what is known there is the same.
+    let mut settings = Settings::default();
+    let as_drop_in = settings.add_drop_in(content, Path::new("/d"));
+    match as_drop_in {
+        Ok(()) => assert_eq!(Ok(place(settings)), value),
+        Err(ConfigError::Refused(_)) => assert!(value.is_err()),
+        Err(ConfigError::Unknown(_)) => {}
     }
     let Ok(text) = str::from_utf8(content) else {
         return;
     };
     // A key can hide behind an escape.
     if !text.contains(KEY) && !text.contains('\\') {
-        assert!(matches!(value, None | Some(None)));
+        assert!(matches!(value, Err(_) | Ok(None)));
     }
     if let Some(expected) = naive(text) {
-        assert_eq!(value, expected.ok());
+        assert_eq!(value, expected);
     }
     let lines = text
         .split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
         .count();
-    if let Some(Some((_, line))) = value {
+    if let Ok(Some((_, line))) = value {
         assert!((1..=lines).contains(&line), "line {line} of {lines}");
     }
 
@@ -67,32 +78,34 @@ fuzz_target!(|content: &[u8]| {
         assert_eq!(said(carriage.as_bytes()), value, "with carriage returns");
     }
     if !text.starts_with('\u{feff}') {
-        let wide: Vec<u8> = format!("\u{feff}{text}")
-            .encode_utf16()
-            .flat_map(u16::to_le_bytes)
-            .collect();
-        assert_eq!(said(&wide), value, "as UTF-16");
+        let marked = format!("\u{feff}{text}");
+        assert_eq!(said(marked.as_bytes()), value, "with a byte order mark");
     }
 });
 
-fn said(content: &[u8]) -> Option<Said> {
-    let settings = parse(content, Path::new("/c")).ok()?;
-    Some(settings.protect.map(|(on, ground)| match ground {
+fn said(content: &[u8]) -> Result<Said, Nothing> {
+    let mut settings = Settings::default();
+    match settings.add_config(content, Path::new("/c")) {
+        Ok(()) => Ok(place(settings)),
+        Err(ConfigError::Refused(_)) => Err(Nothing::Refused),
+        Err(ConfigError::Unknown(_)) => Err(Nothing::Unknown),
+    }
+}
+
+fn place(settings: Settings) -> Said {
+    settings.protect.map(|(on, set_by)| match set_by {
         SetBy::File { line, .. } => (on, line),
-        ground => panic!("{ground:?}"),
-    }))
+        set_by => panic!("{set_by:?}"),
+    })
 }
 
 /// The value when the file has one line more before it.
-fn one_further(value: Option<Said>) -> Option<Said> {
+fn one_further(value: Result<Said, Nothing>) -> Result<Said, Nothing> {
     value.map(|said| said.map(|(on, line)| (on, line + 1)))
 }
 
-/// Kubelet refuses the file.
-struct Refused;
-
 /// Reads files of lines `name: value` with plain names and values alone; none is any other file.
-fn naive(text: &str) -> Option<Result<Said, Refused>> {
+fn naive(text: &str) -> Option<Result<Said, Nothing>> {
     let is_word = |text: &str| {
         !text.is_empty()
             && text
@@ -126,5 +139,5 @@ fn naive(text: &str) -> Option<Result<Said, Refused>> {
     }
     let is_kubelets =
         version == Some("kubelet.config.k8s.io/v1beta1") && kind == Some("KubeletConfiguration");
-    Some(value.filter(|_| is_kubelets).ok_or(Refused))
+    Some(value.filter(|_| is_kubelets).ok_or(Nothing::Refused))
 }

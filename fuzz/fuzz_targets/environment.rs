@@ -1,8 +1,6 @@
 //! A file for `EnvironmentFile=`: read as a model of systemd's rules, state by state, reads it.
 #![no_main]
 
-use std::os::unix::ffi::OsStrExt;
-
 use kubelet_tunables::systemd::environment::parse;
 use libfuzzer_sys::fuzz_target;
 
@@ -10,7 +8,7 @@ fuzz_target!(|input: &[u8]| {
     for continues in [true, false] {
         let expected = model(input, continues);
         let read = parse(input, continues).ok().map(|assignments| {
-            let bytes = |(name, value): &(std::ffi::OsString, std::ffi::OsString)| {
+            let bytes = |(name, value): &(String, String)| {
                 (name.as_bytes().to_vec(), value.as_bytes().to_vec())
             };
             assignments.iter().map(bytes).collect::<Vec<_>>()

@@ -6,7 +6,9 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use kubelet_tunables::kubelet::flags::{Arguments, Flags};
+use kubelet_tunables::kubelet::SetBy;
+use kubelet_tunables::kubelet::config::Settings;
+use kubelet_tunables::kubelet::flags::Arguments;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -27,8 +29,15 @@ fuzz_target!(|input: &[u8]| {
 
     // Nothing is made up.
     let protect = [&arguments.flags.protect, &arguments.initial.protect];
-    let shown = protect.into_iter().flatten().map(|(_, shown)| shown);
-    for shown in shown.chain(&arguments.may_refuse) {
+    let shown = protect
+        .into_iter()
+        .flatten()
+        .map(|(_, set_by)| match set_by {
+            SetBy::Flag(shown) => shown,
+            set_by => panic!("{set_by:?}"),
+        });
+    let shown = shown.chain(&arguments.dynamic).chain(&arguments.run_once);
+    for shown in shown {
         assert!(
             words
                 .iter()
@@ -49,16 +58,16 @@ fuzz_target!(|input: &[u8]| {
     if arguments.config.is_some() || arguments.config_dir.is_some() {
         return;
     }
-    assert_eq!(arguments.initial, Flags::default());
+    assert_eq!(arguments.initial, Settings::default());
     for (word, on) in [
         (&b"--protect-kernel-defaults"[..], true),
         (b"--protect-kernel-defaults=F", false),
     ] {
         let line = [&words[..], &[word]].concat();
-        let flag = (on, String::from_utf8_lossy(word).into_owned());
+        let flag = SetBy::Flag(String::from_utf8_lossy(word).into_owned());
         match parse(&line) {
             Ok(more) => {
-                assert_eq!(more.flags.protect, Some(flag));
+                assert_eq!(more.flags.protect, Some((on, flag)));
                 assert_eq!((more.config, more.config_dir), (None, None));
             }
             Err(_) => assert!(words.contains(&&b"--"[..])),
@@ -99,7 +108,7 @@ fn model(words: &[&[u8]]) -> Option<Result<Arguments, Refused>> {
                 _ if value.starts_with('=') => return Some(Err(Refused)),
                 _ => return None,
             };
-            arguments.flags.protect = Some((on, text.to_string()));
+            arguments.flags.protect = Some((on, SetBy::Flag(text.to_string())));
             continue;
         }
         let (name, value) = match shown.find('=') {

@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
     let mut next = || parts.next().unwrap_or_default();
     let (kind, level, unit, message) = (next(), next(), next(), next());
     let entry = Entry {
-        kind: Kind::ALL[kind.len() % Kind::ALL.len()],
+        kind: Kind::ALL[kind.len() % Kind::ALL.len()].0,
         level: [Level::Error, Level::Warn, Level::Info][level.len() % 3],
         message,
         fields: NAMES.into_iter().zip(parts).collect(),

@@ -2,7 +2,8 @@
 //! `proc_get_long`.
 #![no_main]
 
-use kubelet_tunables::boot::{kernel_parameters as cmdline, kernel_parse as taken};
+use kubelet_tunables::boot::Effect;
+use kubelet_tunables::boot::kernel_parameters::CommandLine;
 use kubelet_tunables::tunable::{TUNABLES, Tunable};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -11,11 +12,16 @@ fuzz_target!(|file: &[u8]| -> Corpus {
     if file.contains(&0) {
         return Corpus::Reject;
     }
-    let words = parse_args(file.strip_suffix(b"\n").unwrap_or(file));
+    let parameters = parse_args(file.strip_suffix(b"\n").unwrap_or(file));
+    let command_line = CommandLine::from(file.to_vec());
     for tunable in &TUNABLES {
-        let found = cmdline::setting(file, tunable.name, |text| taken(tunable, text));
+        let settings = command_line.settings(tunable);
+        let found = settings.iter().rev().find_map(|it| match it.effect {
+            Effect::Sets(value) => Some((value, it.text())),
+            _ => None,
+        });
         let (mut early, mut late) = (None, None);
-        for (parameter, value) in &words {
+        for (parameter, value) in &parameters {
             early = boot_parameter(tunable, parameter, value).or(early);
             late = sysctl_parameter(tunable, parameter, value).or(late);
         }
@@ -25,7 +31,7 @@ fuzz_target!(|file: &[u8]| -> Corpus {
             && let Ok(text) = str::from_utf8(file)
             && text.is_ascii()
         {
-            assert!(text.contains(&word), "{word}");
+            assert!(text.contains(&*word), "{word}");
         }
     }
     Corpus::Keep

@@ -2,7 +2,7 @@
 //! either byte order, as a writer of its own puts them.
 #![no_main]
 
-use kubelet_tunables::systemd::dbus::{Answer, Message};
+use kubelet_tunables::systemd::dbus::Message;
 use libfuzzer_sys::fuzz_target;
 
 type Command = (
@@ -20,19 +20,20 @@ type Command = (
 
 fuzz_target!(|input: &[u8]| {
     let mut rest = input;
-    while let Ok(Some((message, length))) = Message::take(rest) {
-        assert!(length <= rest.len());
+    while let Ok(Some(message)) = Message::take(rest) {
+        assert!(message.length <= rest.len());
         // Cut short it is no message yet, and no other one.
-        assert!(matches!(Message::take(&rest[..length - 1]), Ok(None)));
-        if let Ok(Some((_, answer))) = message.answer() {
-            let _ = answer.read_if_known::<Vec<Command>>();
-            let _ = answer.read_if_known::<Vec<String>>();
-            let _ = answer.read_if_known::<Vec<(String, bool)>>();
-            let _ = answer.read_if_known::<(Vec<i32>, Vec<i32>)>();
-            let _ = answer.read_if_known::<String>();
-            let _ = answer.read_if_known::<u64>();
+        let short = Message::take(&rest[..message.length - 1]);
+        assert!(matches!(short, Ok(None)));
+        if let Some((_, answer)) = message.reply {
+            let _ = answer.read::<Vec<Command>>();
+            let _ = answer.read::<Vec<String>>();
+            let _ = answer.read::<Vec<(String, bool)>>();
+            let _ = answer.read::<(String, String)>();
+            let _ = answer.read::<String>();
+            let _ = answer.read::<u64>();
         }
-        rest = &rest[length..];
+        rest = &rest[message.length..];
     }
 
     let words: Vec<String> = (input.split(|&byte| byte == b'\n'))
@@ -42,12 +43,11 @@ fuzz_target!(|input: &[u8]| {
         let mut message = reply(&words, big);
         let length = message.len();
         message.extend_from_slice(input);
-        let (message, taken) = Message::take(&message).unwrap().expect("it is whole");
-        assert_eq!(taken, length);
-        let (serial, answer) = message.answer().unwrap().expect("it is an answer");
+        let message = Message::take(&message).unwrap().expect("it is whole");
+        assert_eq!(message.length, length);
+        let (serial, answer) = message.reply.expect("it is an answer");
         assert_eq!(serial, 9);
-        assert!(matches!(answer, Answer::Value(_)));
-        let commands: Vec<Command> = answer.read().unwrap();
+        let commands: Vec<Command> = answer.read().unwrap().expect("it is a value");
         let (program, argv, flags, ..) = &commands[0];
         assert_eq!((commands.len(), program), (1, &words[0]));
         assert_eq!((argv, flags), (&words, &words));

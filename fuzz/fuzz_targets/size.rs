@@ -9,11 +9,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
 
-use kubelet_tunables::boot::kernel_parameters as cmdline;
+use kubelet_tunables::boot::kernel_parameters::CommandLine;
 use kubelet_tunables::boot::sysctl_d::SysctlD;
+use kubelet_tunables::kubelet::config::Settings;
 use kubelet_tunables::kubelet::flags::Arguments;
-use kubelet_tunables::kubelet::config::{self, DropIns, Settings};
 use kubelet_tunables::systemd::argv;
+use kubelet_tunables::tunable::TUNABLES;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -37,14 +38,15 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         }
         b"config" => {
             let content = made(1 << 20);
+            let mut settings = Settings::default();
             begun = cpu_time();
-            let _ = config::parse(&content, Path::new("/c"));
+            let _ = settings.add_config(&content, Path::new("/c"));
         }
         b"drop-in" => {
             let content = made(1 << 20);
-            let mut drop_ins = DropIns::over(Settings::default());
+            let mut settings = Settings::default();
             begun = cpu_time();
-            let _ = drop_ins.add(&content, Path::new("/d"));
+            let _ = settings.add_drop_in(&content, Path::new("/d"));
         }
         // The kernel takes no longer string than this for an argument or a variable.
         b"words" => {
@@ -64,7 +66,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         b"cmdline" => {
             let line = made(4 << 10);
             begun = cpu_time();
-            cmdline::setting(&line, "kernel.panic", |_| None);
+            CommandLine::from(line).settings(&TUNABLES[2]);
         }
         _ => return Corpus::Reject,
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use kubelet_tunables::boot::When;
 use kubelet_tunables::boot::sysctl_d::SysctlD;
 use kubelet_tunables::files::glob;
 use kubelet_tunables::tunable::TUNABLES;
@@ -19,8 +20,8 @@ fuzz_target!(|input: &[u8]| {
         read.add_file(Path::new(&path[1..]), &bytes(content));
         lines.extend(lines_of(content, &path));
     }
-    for (row, tunable) in TUNABLES.iter().enumerate() {
-        let found = read.assignment(row);
+    for tunable in &TUNABLES {
+        let found = read.assignment(tunable, When::Now);
         let expected = winner(&lines, &tunable.name.replace('.', "/"));
         assert_eq!(
             found.map(|it| (it.path.to_str(), it.line, it.text.clone(), it.explicit)),

@@ -1,107 +1,105 @@
-//! Reads what the kernel's command line says of a tunable.
+//! Reads the parameters of the kernel command line that set a tunable.
+
+use std::path::PathBuf;
 
 use memchr::memchr;
 
-use super::{from_any_base, is_space};
+use super::kernel_config::read_first;
+use super::setting::{Effect, Place, Setting};
+use super::{FILE_LIMIT, ReadError, unread};
+use crate::files::root::Root;
+use crate::tunable::{Tunable, from_any_base, is_space, kernel_parse};
 
-/// A word of the command line that names a tunable.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Word<'a> {
-    text: &'a [u8],
-    /// When the kernel applies it.
-    pub(super) stage: Stage,
-    /// What it sets; none where the kernel refuses it.
-    pub(super) value: Option<i64>,
+/// The kernel command line.
+#[derive(Debug, Default)]
+pub struct CommandLine {
+    text: Vec<u8>,
+    /// The file in an image that has it.
+    pub(super) path: Option<PathBuf>,
 }
 
-/// When the kernel applies a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// A parameter of the kernel's own, `panic=` or `oops=panic`, early.
-    Early,
-    /// `sysctl.NAME=VALUE`, just before PID 1 is started.
-    Late,
-    /// Never: it names the tunable as sysctl(8) does, and the kernel wants `sysctl.` before the name.
-    Never,
-}
-
-impl Word<'_> {
-    /// The word as it stands there.
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(self.text).into_owned()
+impl From<Vec<u8>> for CommandLine {
+    fn from(text: Vec<u8>) -> Self {
+        Self { text, path: None }
     }
 }
 
-/// The value that the command line gives the tunable of the dotted `name`, and the word that does it.
-pub fn setting(
-    cmdline: &[u8],
-    name: &str,
-    kernel_parse: impl Fn(&[u8]) -> Option<i64>,
-) -> Option<(i64, String)> {
-    let words: Vec<_> = words_on(cmdline, name, kernel_parse).collect();
-    let word = &words[counting(&words)?];
-    Some((word.value?, word.text()))
-}
+impl CommandLine {
+    /// Reads that of the running kernel, or the one that kernel-install(8) gives to the kernels of an image.
+    pub(super) fn read(root: &Root) -> Result<Self, ReadError> {
+        if !root.is_image() {
+            let mut text = Vec::new();
+            root.read("proc/cmdline", FILE_LIMIT, &mut text)
+                .map_err(unread("/proc/cmdline"))?;
+            return Ok(text.into());
+        }
+        let file = read_first(root, &["/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"])?;
+        Ok(file.map_or_else(Self::default, |(path, text)| Self {
+            text: without_comments(&text),
+            path: Some(path),
+        }))
+    }
 
-/// Which of the words that name a tunable counts: the last that the kernel understands, and a late one before any early one.
-pub(super) fn counting(words: &[Word]) -> Option<usize> {
-    let last = |stage| {
-        let counts = |word: &Word| word.stage == stage && word.value.is_some();
-        words.iter().rposition(counts)
-    };
-    last(Stage::Late).or_else(|| last(Stage::Early))
-}
+    /// Lists the parameters that name the tunable, in the order in which the kernel applies them: late ones at the end.
+    pub fn settings(&self, tunable: &Tunable) -> Vec<Setting<'_>> {
+        let mut settings: Vec<_> = self.parameters(tunable).collect();
+        settings.sort_by_key(|(is_late, _)| *is_late);
+        settings.into_iter().map(|(_, setting)| setting).collect()
+    }
 
-/// A word that names the tunable as sysctl(8) does, which the kernel passes over.
-pub(super) fn without_prefix(cmdline: &[u8], name: &str) -> Option<String> {
-    words_on(cmdline, name, |_| None)
-        .find(|word| word.stage == Stage::Never)
-        .map(|word| word.text())
-}
+    /// Returns a parameter that names the tunable as sysctl(8) does, which the kernel ignores.
+    pub(super) fn parameter_without_prefix(&self, tunable: &Tunable) -> Option<String> {
+        let mut parameters = self.parameters(tunable).map(|(_, setting)| setting);
+        let ignored = parameters.find(|it| matches!(it.effect, Effect::NoPrefix))?;
+        Some(ignored.text().into_owned())
+    }
 
-/// All words that name the tunable, in their order.
-///
-/// Source: Documentation/admin-guide/kernel-parameters.txt, `do_sysctl_args` in `fs/proc/proc_sysctl.c`, `next_arg` in
-/// `lib/cmdline.c`.
-pub(super) fn words_on<'a>(
-    cmdline: &'a [u8],
-    name: &str,
-    kernel_parse: impl Fn(&[u8]) -> Option<i64>,
-) -> impl Iterator<Item = Word<'a>> {
-    words(cmdline)
-        .map(|word| match word.strip_prefix(b"\"") {
-            Some(bare) => (bare, true),
-            None => (word, false),
-        })
-        .take_while(|&(bare, quoted)| strip_quote(bare, quoted) != b"--")
-        .filter_map(move |(bare, quoted)| {
-            let at = memchr(b'=', bare)?;
-            let (parameter, value) = (&bare[..at], &bare[at + 1..]);
-            let value = match value.strip_prefix(b"\"") {
-                Some(value) => strip_quote(value, true),
-                None => strip_quote(value, quoted),
-            };
-            let (stage, value) = match (parameter, name) {
-                (b"panic", "kernel.panic") => (Stage::Early, integer(value)),
-                (b"oops", "kernel.panic_on_oops") => {
-                    (Stage::Early, (value == b"panic").then_some(1))
-                }
-                _ => match parameter.strip_prefix(b"sysctl") {
-                    Some(path) if is_path_of(path, name) => (Stage::Late, kernel_parse(value)),
-                    _ if is_name(parameter, name) => (Stage::Never, kernel_parse(value)),
-                    _ => return None,
-                },
-            };
-            Some(Word {
-                text: strip_quote(bare, quoted),
-                stage,
-                value,
+    /// Lists the parameters that name the tunable, as they stand; true if the kernel applies it late, just before it starts
+    /// PID 1.
+    ///
+    /// Source: Documentation/admin-guide/kernel-parameters.txt, `do_sysctl_args` in `fs/proc/proc_sysctl.c`, `next_arg` in
+    /// `lib/cmdline.c`.
+    fn parameters(&self, tunable: &Tunable) -> impl Iterator<Item = (bool, Setting<'_>)> {
+        split(&self.text)
+            .map(strip_opening_quote)
+            .take_while(|&(bare, quoted)| strip_quote(bare, quoted) != b"--")
+            .filter_map(move |(bare, quoted)| {
+                let at = memchr(b'=', bare)?;
+                let (name, value) = (&bare[..at], &bare[at + 1..]);
+                let (value, value_quoted) = strip_opening_quote(value);
+                let value = strip_quote(value, quoted || value_quoted);
+                let late_name = name
+                    .strip_prefix(b"sysctl")
+                    .filter(|path| path.first().copied().is_some_and(is_separator));
+                let is_late = late_name.is_some();
+                let effect = match (name, tunable.name) {
+                    (b"panic", "kernel.panic") => Effect::of(integer(value)),
+                    (b"oops", "kernel.panic_on_oops") => {
+                        Effect::of((value == b"panic").then_some(1))
+                    }
+                    _ if !is_name(late_name.unwrap_or(name), tunable.name) => return None,
+                    _ if is_late => Effect::of(kernel_parse(tunable, value)),
+                    _ => Effect::NoPrefix,
+                };
+                let place = Place::CommandLine {
+                    parameter: strip_quote(bare, quoted),
+                    path: self.path.as_deref(),
+                };
+                Some((is_late, Setting { place, effect }))
             })
-        })
+    }
 }
 
-/// The words of the command line; white space within double quotes belongs to the word.
-fn words(cmdline: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Removes the lines that are comments. Source: systemd's `90-loaderentry.install`, which makes one line of the others.
+fn without_comments(text: &[u8]) -> Vec<u8> {
+    text.split_inclusive(|&byte| byte == b'\n')
+        .filter(|line| !line.trim_ascii_start().starts_with(b"#"))
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+/// Splits the command line into parameters; white space within double quotes belongs to the parameter.
+fn split(cmdline: &[u8]) -> impl Iterator<Item = &[u8]> {
     // The kernel's own string has no line end; /proc/cmdline adds one.
     let cmdline = cmdline.strip_suffix(b"\n").unwrap_or(cmdline);
     let mut quoted = false;
@@ -110,10 +108,16 @@ fn words(cmdline: &[u8]) -> impl Iterator<Item = &[u8]> {
             quoted ^= byte == b'"';
             is_space(byte) && !quoted
         })
-        .filter(|word| !word.is_empty())
+        .filter(|parameter| !parameter.is_empty())
 }
 
-/// The text without the quote at its end, if there was one at the beginning.
+/// Removes the quote at the beginning, and returns whether there was one.
+fn strip_opening_quote(text: &[u8]) -> (&[u8], bool) {
+    let bare = text.strip_prefix(b"\"");
+    (bare.unwrap_or(text), bare.is_some())
+}
+
+/// Removes the quote at the end, if there was one at the beginning.
 fn strip_quote(text: &[u8], quoted: bool) -> &[u8] {
     match text.strip_suffix(b"\"") {
         Some(bare) if quoted => bare,
@@ -121,15 +125,9 @@ fn strip_quote(text: &[u8], quoted: bool) -> &[u8] {
     }
 }
 
-/// Whether what follows `sysctl` is a path of the name, with a separator before it.
-fn is_path_of(path: &[u8], name: &str) -> bool {
-    path.split_first()
-        .is_some_and(|(first, rest)| is_separator(*first) && is_name(rest, name))
-}
-
-/// Whether this is the name as a path: dots and slashes alike, and several count as one.
+/// True if this is the name as a path: dots and slashes alike, and several count as one.
 fn is_name(path: &[u8], name: &str) -> bool {
-    !path.last().is_some_and(|last| is_separator(*last))
+    !path.last().copied().is_some_and(is_separator)
         && path
             .split(|byte| is_separator(*byte))
             .filter(|part| !part.is_empty())
@@ -140,27 +138,30 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b'.' | b'/')
 }
 
-/// The number that the kernel makes of a parameter's value (`kstrtoint` in base 0): unlike in the file, it may have a `+`
-/// and nothing behind it but a line end.
+/// Reads a parameter's value as the kernel does (`kstrtoint` in base 0): unlike in the file, it may have a `+` and nothing
+/// behind it but a line end.
 fn integer(value: &[u8]) -> Option<i64> {
     let value = value.strip_suffix(b"\n").unwrap_or(value);
-    let (sign, digits) = match value.strip_prefix(b"-") {
-        Some(digits) => (-1, digits),
-        None => (1, value.strip_prefix(b"+").unwrap_or(value)),
+    let number = match value.strip_prefix(b"-") {
+        Some(digits) => -from_any_base(digits)?,
+        None => from_any_base(value.strip_prefix(b"+").unwrap_or(value))?,
     };
-    let number = sign * from_any_base(str::from_utf8(digits).ok()?)?;
     i32::try_from(number).is_ok().then_some(number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::kernel_parse;
     use crate::tunable::TUNABLES;
 
+    fn command_line(text: &str) -> CommandLine {
+        text.as_bytes().to_vec().into()
+    }
+
     #[test]
-    fn a_word_without_the_prefix_has_no_effect() {
-        let word = |cmdline: &str| without_prefix(cmdline.as_bytes(), "kernel.panic");
+    fn a_parameter_without_the_prefix_has_no_effect() {
+        let parameter =
+            |cmdline: &str| command_line(cmdline).parameter_without_prefix(&TUNABLES[2]);
         for (cmdline, expected) in [
             ("quiet kernel.panic=10 ro", Some("kernel.panic=10")),
             ("kernel/panic=10\n", Some("kernel/panic=10")),
@@ -169,7 +170,7 @@ mod tests {
             ("ro -- kernel.panic=10", None),
             ("", None),
         ] {
-            assert_eq!(word(cmdline).as_deref(), expected, "{cmdline}");
+            assert_eq!(parameter(cmdline).as_deref(), expected, "{cmdline}");
         }
     }
 
@@ -239,10 +240,13 @@ mod tests {
         ];
         for (cmdline, row, expected) in cases {
             let tunable = &TUNABLES[row];
-            let found = setting(cmdline.as_bytes(), tunable.name, |text| {
-                kernel_parse(tunable, text)
+            let command_line = command_line(cmdline);
+            let settings = command_line.settings(tunable);
+            let found = settings.iter().rev().find_map(|it| match it.effect {
+                Effect::Sets(value) => Some((value, it.text())),
+                _ => None,
             });
-            let expected = expected.map(|(value, word)| (value, word.to_string()));
+            let found = found.as_ref().map(|(value, text)| (*value, &**text));
             assert_eq!(found, expected, "{cmdline}: {}", tunable.name);
         }
     }

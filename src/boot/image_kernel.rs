@@ -1,28 +1,52 @@
 //! Finds the kernel that an image will boot: the newest that it has, by the order of versions.
 
-use std::cmp::Ordering;
 use std::path::Path;
 
 use rustix::io::Errno;
+use uapi_version::Version;
 
-use super::ReadError;
+use super::{Boot, ReadError, unread};
 use crate::files::root::Root;
 
 /// Before the release in the name of a kernel in /boot: Debian's and Fedora's, SUSE's on arm64 and on s390x.
 const KERNELS: [&str; 4] = ["vmlinuz-", "vmlinux-", "Image-", "image-"];
-/// Where each kernel has a folder, and where Fedora has the kernel too, as `vmlinuz` in it.
+/// The folder in which each kernel has one; Fedora has the kernel itself in it too, as `vmlinuz`.
 const MODULES: &str = "lib/modules";
 /// Behind the names of files that no boot loader takes for a kernel. Source: `grub_file_is_not_garbage` in GRUB's
 /// `grub-mkconfig_lib`; `.old` is what the kernel's own `make install` leaves.
 const LEFT_OVER: [&str; 6] = ["~", ".old", ".bak", ".rpmsave", ".rpmnew", ".hmac"];
 
-/// The release of the newest kernel; where there is no kernel at all, that of the newest modules or configuration.
+/// The kernel that an image will boot. A missing file is assumed to be mainline's, or empty.
+#[derive(Debug)]
+pub struct ImageKernel<'a> {
+    /// The release of the kernel, the newest in the image.
+    pub kernel: Result<Option<&'a str>, &'a ReadError>,
+    /// The file with the kernel's configuration.
+    pub config: Option<&'a Path>,
+    /// The file with the kernel's command line.
+    pub cmdline: Result<Option<&'a Path>, &'a ReadError>,
+}
+
+impl Boot {
+    /// Returns what is known of the kernel that an image boots.
+    pub fn image_kernel(&self) -> ImageKernel<'_> {
+        let kernel = self.kernel_config().as_ref();
+        let command_line = self.command_line().as_ref();
+        ImageKernel {
+            kernel: kernel.map(|kernel| kernel.release.as_deref()),
+            config: kernel.ok().and_then(|kernel| kernel.path.as_deref()),
+            cmdline: command_line.map(|command_line| command_line.path.as_deref()),
+        }
+    }
+}
+
+/// Finds the release of the newest kernel; where there is no kernel at all, that of the newest modules or configuration.
 pub(super) fn newest(root: &Root) -> Result<Option<String>, ReadError> {
     let boot = names(root, "boot")?;
     let modules = names(root, MODULES)?;
     let has_kernel = |release: &&String| {
-        root.lstat(Path::new(MODULES).join(release).join("vmlinuz"))
-            .is_ok()
+        let kernel = format!("{MODULES}/{release}/vmlinuz");
+        root.lstat(kernel).is_ok()
     };
     let kernels = boot
         .iter()
@@ -40,11 +64,11 @@ fn last<'a>(releases: impl Iterator<Item = &'a str>) -> Option<String> {
         .filter(|release| {
             !release.contains(".dpkg-") && !LEFT_OVER.iter().any(|end| release.ends_with(end))
         })
-        .max_by(|one, other| compare(one, other))
+        .max_by_key(|release| version(release))
         .map(str::to_string)
 }
 
-/// The names in a folder; none where it is missing.
+/// Lists the names in a folder; none where it is missing.
 fn names(root: &Root, folder: &str) -> Result<Vec<String>, ReadError> {
     let list = || -> Result<Vec<String>, Errno> {
         let entries = match root.list(Path::new(folder)) {
@@ -56,60 +80,15 @@ fn names(root: &Root, folder: &str) -> Result<Vec<String>, ReadError> {
             .filter_map(|entry| entry.map(|(name, _)| name.into_string().ok()).transpose())
             .collect()
     };
-    list().map_err(|error| ReadError {
-        path: Path::new("/").join(folder),
-        error: error.into(),
-    })
+    list().map_err(unread(format!("/{folder}")))
 }
 
-/// The order of releases: numbers by their value, a number after letters, more parts after fewer, and `~` before all.
+/// Returns the version of a release, by which it is ordered. A kernel calls its candidates `-rc1`, which would be newer than
+/// the release itself.
 ///
-/// Source: rpmvercmp in rpm's manual; dpkg agrees on what kernels are called but for a number in the place of letters. A
-/// kernel calls its candidates `-rc1`, which both would put behind the release.
-fn compare(one: &str, other: &str) -> Ordering {
-    parts(one).cmp(&parts(other))
-}
-
-/// A part of a release, in this order.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    /// `~`
-    Before,
-    End,
-    Letters(String),
-    /// Without leading zeros, the shorter before the longer.
-    Number(usize, String),
-}
-
-/// Whatever else stands between two parts only separates them.
-fn parts(release: &str) -> Vec<Part> {
-    let release = release.replace("-rc", "~rc");
-    let mut parts = Vec::new();
-    let mut rest = release.as_str();
-    while let Some(first) = rest.chars().next() {
-        let is_same: fn(char) -> bool = match first {
-            '0'..='9' => |next| next.is_ascii_digit(),
-            'a'..='z' | 'A'..='Z' => |next| next.is_ascii_alphabetic(),
-            _ => {
-                if first == '~' {
-                    parts.push(Part::Before);
-                }
-                rest = &rest[first.len_utf8()..];
-                continue;
-            }
-        };
-        let end = rest.find(|next| !is_same(next)).unwrap_or(rest.len());
-        let part;
-        (part, rest) = rest.split_at(end);
-        parts.push(if first.is_ascii_digit() {
-            let digits = part.trim_start_matches('0');
-            Part::Number(digits.len(), digits.to_string())
-        } else {
-            Part::Letters(part.to_string())
-        });
-    }
-    parts.push(Part::End);
-    parts
+/// Source: the UAPI Group's Version Format Specification, which systemd-boot and kernel-install go by.
+fn version(release: &str) -> Version {
+    Version::from(release.replace("-rc", "~rc"))
 }
 
 #[cfg(test)]
@@ -150,11 +129,14 @@ mod tests {
         for releases in IN_ORDER {
             for (at, one) in releases.iter().enumerate() {
                 for (beside, other) in releases.iter().enumerate() {
-                    assert_eq!(compare(one, other), at.cmp(&beside), "{one} and {other}");
+                    assert_eq!(
+                        version(one).cmp(&version(other)),
+                        at.cmp(&beside),
+                        "{one} and {other}"
+                    );
                 }
             }
         }
-        assert_eq!(compare("6.1.0-x", "6.1.0.x"), Ordering::Equal);
     }
 
     #[test]
