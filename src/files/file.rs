@@ -42,29 +42,22 @@ pub(crate) fn read_some(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<u
 ///
 /// # Errors
 ///
-/// The system's, or that the file has more than `limit` bytes.
+/// The system's, or that the file has more than `limit` bytes, of whole MiB.
 pub(crate) fn read(path: &Path, limit: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
     read_to_end(&open(path)?, limit, buffer)
 }
 
-/// The same with an open file.
+/// Does the same with an open file.
 pub(crate) fn read_to_end(file: &File, limit: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.clear();
     buffer.reserve(FIRST_READ);
     // One more tells whether there are more.
     file.take(limit + 1).read_to_end(buffer)?;
     if buffer.len() as u64 > limit {
-        return Err(too_large(limit));
+        let reason = format!("it is longer than {} MiB", limit >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
     Ok(())
-}
-
-/// The error of a file that has more than `limit` bytes, of whole MiB.
-pub(crate) fn too_large(limit: u64) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        format!("it is longer than {} MiB", limit >> 20),
-    )
 }
 
 #[cfg(test)]

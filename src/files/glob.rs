@@ -1,6 +1,6 @@
 //! Matches glob(7) patterns against a path as the C library's glob(3) does, but for its collating elements, `[.a.]`.
 
-/// Whether characters are in the name that make it a pattern.
+/// True if a character of the name makes it a pattern.
 pub fn is_pattern(name: &[u8]) -> bool {
     name.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
 }
@@ -8,7 +8,7 @@ pub fn is_pattern(name: &[u8]) -> bool {
 /// Bytes that the alternatives of one pattern may have altogether: `{,}{,}{,}...` has as many as one likes.
 const ALTERNATIVES: usize = 4 << 10;
 
-/// Whether the pattern names the path, both without a leading slash.
+/// True if the pattern names the path, both without a leading slash.
 pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let mut left = ALTERNATIVES;
     matches_any(pattern, path, &mut left)
@@ -16,12 +16,7 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
 
 /// Replaces the first pair of braces by each of what it holds (`GLOB_BRACE`), for as long as bytes are left for that.
 fn matches_any(pattern: &[u8], path: &[u8], left: &mut usize) -> bool {
-    let Some(Braces {
-        before,
-        parts,
-        after,
-    }) = Braces::first(pattern)
-    else {
+    let Some((before, parts, after)) = first_braces(pattern) else {
         return matches_path(pattern, path);
     };
     parts.into_iter().any(|part| {
@@ -34,54 +29,40 @@ fn matches_any(pattern: &[u8], path: &[u8], left: &mut usize) -> bool {
     })
 }
 
-/// The first pair of braces in a pattern: what stands before it, in it between commas, and behind it.
-struct Braces<'a> {
-    before: &'a [u8],
-    parts: Vec<&'a [u8]>,
-    after: &'a [u8],
-}
+/// What stands before a pair of braces, in it between commas, and behind it.
+type Braces<'a> = (&'a [u8], Vec<&'a [u8]>, &'a [u8]);
 
-impl<'a> Braces<'a> {
-    fn first(pattern: &'a [u8]) -> Option<Self> {
-        let start = pattern.iter().position(|&byte| byte == b'{')?;
-        let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
-        for (at, byte) in pattern.iter().enumerate().skip(start) {
-            match byte {
-                b'{' => depth += 1,
-                b',' if depth == 1 => {
-                    parts.push(&pattern[from..at]);
-                    from = at + 1;
+fn first_braces(pattern: &[u8]) -> Option<Braces<'_>> {
+    let start = pattern.iter().position(|&byte| byte == b'{')?;
+    let (mut depth, mut from, mut parts) = (0, start + 1, Vec::new());
+    for (at, byte) in pattern.iter().enumerate().skip(start) {
+        match byte {
+            b'{' => depth += 1,
+            b',' | b'}' if depth == 1 => {
+                parts.push(&pattern[from..at]);
+                from = at + 1;
+                if *byte == b'}' {
+                    return Some((&pattern[..start], parts, &pattern[from..]));
                 }
-                b'}' if depth == 1 => {
-                    parts.push(&pattern[from..at]);
-                    return Some(Self {
-                        before: &pattern[..start],
-                        parts,
-                        after: &pattern[at + 1..],
-                    });
-                }
-                b'}' => depth -= 1,
-                _ => {}
             }
+            b'}' => depth -= 1,
+            _ => {}
         }
-        None
     }
+    None
 }
 
 fn matches_path(pattern: &[u8], path: &[u8]) -> bool {
-    let mut patterns = pattern.split(|&byte| byte == b'/');
-    let mut parts = path.split(|&byte| byte == b'/');
-    loop {
-        match (patterns.next(), parts.next()) {
-            (Some(pattern), Some(part)) if matches_part(pattern, part) => {}
-            (None, None) => return true,
-            _ => return false,
-        }
-    }
+    let patterns = pattern.split(|&byte| byte == b'/');
+    let parts = path.split(|&byte| byte == b'/');
+    patterns.clone().count() == parts.clone().count()
+        && patterns
+            .zip(parts)
+            .all(|(pattern, part)| matches_part(pattern, part))
 }
 
 /// Matches one part of a path, going back to the last `*` where a later character does not fit.
-pub(crate) fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
+fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
     let (mut rest, mut left) = (pattern, text);
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
@@ -90,22 +71,20 @@ pub(crate) fn matches_part(pattern: &[u8], text: &[u8]) -> bool {
             rest = after;
             continue;
         }
-        let step = match (rest.is_empty(), left.split_first()) {
-            (true, None) => return true,
-            (false, Some((&byte, after))) => one(rest, byte).map(|rest| (rest, after)),
-            _ => None,
-        };
-        if let Some(step) = step {
-            (rest, left) = step;
+        if rest.is_empty() && left.is_empty() {
+            return true;
+        }
+        if let [byte, after @ ..] = left
+            && let Some(next) = one(rest, *byte)
+        {
+            (rest, left) = (next, after);
             continue;
         }
-        match retry {
-            Some((after, [_, skipped @ ..])) => {
-                retry = Some((after, skipped));
-                (rest, left) = (after, skipped);
-            }
-            _ => return false,
-        }
+        let Some((after, [_, skipped @ ..])) = retry else {
+            return false;
+        };
+        retry = Some((after, skipped));
+        (rest, left) = (after, skipped);
     }
 }
 
@@ -124,38 +103,32 @@ fn one(pattern: &[u8], byte: u8) -> Option<&[u8]> {
     }
 }
 
-/// Whether the character is in the set that begins here, and what follows the set; none when the set has no end.
+/// Looks for the character in the set that begins here, and returns what follows the set; none if the set has no end.
 fn bracket(set: &[u8], byte: u8) -> Option<(bool, &[u8])> {
     let (negated, mut rest) = match set {
         [b'!' | b'^', rest @ ..] => (true, rest),
         _ => (false, set),
     };
-    let mut found = false;
-    let mut first = true;
+    let (mut found, mut first) = (false, true);
     loop {
-        match rest {
-            [b']', after @ ..] if !first => return Some((found != negated, after)),
-            [b'[', b':', class @ ..] if class_end(class).is_some() => {
-                let end = class_end(class)?;
-                found |= in_class(&class[..end], byte);
-                rest = &class[end + 2..];
-            }
-            _ => {
-                let (low, after) = set_character(rest)?;
-                match after {
-                    [b'-', high, ..] if *high != b']' => {
-                        let (high, after) = set_character(&after[1..])?;
-                        found |= (low..=high).contains(&byte);
-                        rest = after;
-                    }
-                    _ => {
-                        found |= low == byte;
-                        rest = after;
-                    }
-                }
-            }
+        if let [b']', after @ ..] = rest
+            && !first
+        {
+            return Some((found != negated, after));
         }
         first = false;
+        if let Some((class, after)) = class(rest) {
+            found |= in_class(class, byte);
+            rest = after;
+            continue;
+        }
+        let (low, after) = set_character(rest)?;
+        let (high, after) = match after {
+            [b'-', end @ ..] if !end.starts_with(b"]") => set_character(end)?,
+            _ => (low, after),
+        };
+        found |= (low..=high).contains(&byte);
+        rest = after;
     }
 }
 
@@ -167,10 +140,11 @@ fn set_character(set: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// Where the name of a class ends; what is no small letter makes it no class.
-fn class_end(class: &[u8]) -> Option<usize> {
+/// Finds the name of the class that begins here, and what follows; anything but small letters makes it no class.
+fn class(set: &[u8]) -> Option<(&[u8], &[u8])> {
+    let class = set.strip_prefix(b"[:")?;
     let end = class.iter().position(|byte| !byte.is_ascii_lowercase())?;
-    class[end..].starts_with(b":]").then_some(end)
+    Some((&class[..end], class[end..].strip_prefix(b":]")?))
 }
 
 fn in_class(class: &[u8], byte: u8) -> bool {

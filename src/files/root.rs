@@ -8,27 +8,27 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{
-    CWD, Dir, DirEntry, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat,
-};
-use rustix::fs::{fstat, fstatfs, lstat, openat, openat2, readlinkat, stat};
+use rustix::fs::{CWD, Dir, DirEntry, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
+use rustix::fs::{Stat, fstat, fstatfs, lstat, openat, openat2, readlinkat, stat};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::files::file;
 
 const LEADS_TO_PROC: &str =
     "it leads into /proc or /sys, which the running machine has mounted there";
+const NO_OPENAT2: &str =
+    "the kernel does not allow openat2 (new in Linux 5.6), which keeps links in the image";
 
 /// The directory below which files are read. Paths below it may begin with a slash or not.
 #[derive(Debug, Clone)]
 pub struct Root {
     path: PathBuf,
-    /// The directory of an image, open: what becomes of its path meanwhile does not matter.
+    /// The directory of an image, kept open so that renaming it cannot redirect us.
     image: Option<Rc<OwnedFd>>,
 }
 
 impl Root {
-    /// The root of the machine that runs: `/` but in tests.
+    /// Makes the root of the machine that runs: `/` but in tests.
     pub fn machine(path: &Path) -> Self {
         Self {
             path: path.to_path_buf(),
@@ -36,7 +36,7 @@ impl Root {
         }
     }
 
-    /// The root of an image that is not booted. Its absolute links stay in it, and those to what a process has open are
+    /// Opens the root of an image that is not booted. Its absolute links stay in it, and those to what a process has open are
     /// not followed.
     ///
     /// # Errors
@@ -45,23 +45,21 @@ impl Root {
     pub fn image(path: &Path) -> io::Result<Self> {
         let directory = open_plain(path, OFlags::PATH | OFlags::DIRECTORY)?;
         match below(&directory, Path::new("."), OFlags::DIRECTORY) {
+            Err(Errno::NOSYS | Errno::PERM) => Err(io::Error::other(NO_OPENAT2)),
+            Err(error) => Err(error.into()),
             Ok(_) => Ok(Self {
                 path: path.to_path_buf(),
                 image: Some(Rc::new(directory)),
             }),
-            Err(Errno::NOSYS | Errno::PERM) => Err(io::Error::other(
-                "the kernel does not allow openat2 (new in Linux 5.6), which keeps links in the image",
-            )),
-            Err(error) => Err(error.into()),
         }
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is an image, of which nothing runs.
+    /// True if it is an image, of which nothing runs.
     pub fn is_image(&self) -> bool {
         self.image.is_some()
     }
@@ -77,13 +75,11 @@ impl Root {
             Err(Errno::XDEV) => return Err(io::Error::other(LEADS_TO_PROC)),
             file => file?,
         };
-        let stat = fstat(file)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile | FileType::Directory => {
-                Ok(below(image, path, OFlags::NONBLOCK | OFlags::NOCTTY)?.into())
-            }
-            _ => Err(io::Error::other("not a regular file")),
+        let kind = FileType::from_raw_mode(fstat(file)?.st_mode);
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(io::Error::other("not a regular file"));
         }
+        Ok(below(image, path, OFlags::NONBLOCK | OFlags::NOCTTY)?.into())
     }
 
     /// Puts a whole file into the buffer, as [`file::read`] does.
@@ -96,35 +92,38 @@ impl Root {
         file::read_to_end(&self.open(path)?, limit, buffer)
     }
 
-    /// Opens a folder.
     pub(crate) fn open_folder(&self, path: impl AsRef<Path>) -> Result<OwnedFd, Errno> {
+        self.descriptor(path.as_ref(), OFlags::DIRECTORY)
+    }
+
+    fn descriptor(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         match &self.image {
-            None => open_plain(&self.place(path.as_ref()), OFlags::DIRECTORY),
-            Some(image) => below(image, path.as_ref(), OFlags::DIRECTORY),
+            None => open_plain(&self.place(path), flags),
+            Some(image) => below(image, path, flags),
         }
     }
 
-    /// What is in a folder, by name and kind, in no order.
+    /// Lists what is in a folder, by name and kind, in no order.
     pub(crate) fn list(
         &self,
         path: &Path,
     ) -> Result<impl Iterator<Item = Result<(OsString, FileType), Errno>>, Errno> {
         let entries = Dir::read_from(self.open_folder(path)?)?;
         let found = move |entry: DirEntry| {
-            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_os_string();
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                return Ok(None);
+            }
             let kind = match entry.file_type() {
                 // Some file systems leave it open.
-                FileType::Unknown => FileType::from_raw_mode(self.lstat(path.join(&name))?.st_mode),
+                FileType::Unknown => FileType::from_raw_mode(self.lstat(path.join(name))?.st_mode),
                 kind => kind,
             };
-            Ok((name, kind))
+            Ok(Some((name.to_os_string(), kind)))
         };
-        Ok(entries
-            .filter(|entry| !matches!(entry, Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..")))
-            .map(move |entry| found(entry?)))
+        Ok(entries.filter_map(move |entry| entry.and_then(&found).transpose()))
     }
 
-    /// What a path leads to.
     pub(crate) fn stat(&self, path: &Path) -> Result<Stat, Errno> {
         match &self.image {
             None => stat(self.place(path)),
@@ -132,25 +131,17 @@ impl Root {
         }
     }
 
-    /// What a path names; a link is not followed.
     pub(crate) fn lstat(&self, path: impl AsRef<Path>) -> Result<Stat, Errno> {
+        let path = path.as_ref();
         match &self.image {
-            None => lstat(self.place(path.as_ref())),
-            Some(image) => fstat(below(
-                image,
-                path.as_ref(),
-                OFlags::PATH | OFlags::NOFOLLOW,
-            )?),
+            None => lstat(self.place(path)),
+            Some(image) => fstat(below(image, path, OFlags::PATH | OFlags::NOFOLLOW)?),
         }
     }
 
-    /// Whether it is a link to /dev/null, by an absolute path or a relative one.
+    /// True if it is a link to /dev/null, by an absolute path or a relative one.
     pub(crate) fn is_mask(&self, path: &Path) -> bool {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW;
-        let link = match &self.image {
-            None => open_plain(&self.place(path), flags),
-            Some(image) => below(image, path, flags),
-        };
+        let link = self.descriptor(path, OFlags::PATH | OFlags::NOFOLLOW);
         let target = link.and_then(|link| readlinkat(link, "", Vec::new()));
         target.is_ok_and(|target| {
             let folder = Path::new("/").join(path.parent().unwrap_or(path));
@@ -159,7 +150,7 @@ impl Root {
         })
     }
 
-    /// A path below it with that of the root before it, to be shown. In an image a link may lead elsewhere.
+    /// Puts the path of the root before a path, to be shown. In an image a link may lead elsewhere.
     pub fn place(&self, path: &Path) -> PathBuf {
         // A slash at the end has a meaning, and Path's own methods would drop it.
         let root = self.path.as_os_str().as_bytes();
@@ -170,7 +161,7 @@ impl Root {
     }
 }
 
-/// The path in which `..` takes back what stands before it, be that a link or not.
+/// Resolves `..` lexically, without looking at links.
 pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for component in path.components() {
@@ -189,18 +180,13 @@ fn open_plain(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
 
 /// Opens what is below an image's root wherever the links in its path lead.
 fn below(root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    /// So often a path with `..` is looked up while something is renamed elsewhere (openat2(2), `EAGAIN`).
+    /// openat2(2) returns `EAGAIN` for a path with `..` while something is renamed elsewhere.
     const ATTEMPTS: usize = 16;
     let flags = flags | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let mut outcome = Err(Errno::AGAIN);
-    for _ in 0..ATTEMPTS {
-        outcome = openat2(root, path, flags, Mode::empty(), resolve);
-        if !matches!(outcome, Err(Errno::AGAIN | Errno::INTR)) {
-            break;
-        }
-    }
-    let open = outcome?;
+    let mut tries = (0..ATTEMPTS).map(|_| openat2(root, path, flags, Mode::empty(), resolve));
+    let is_over = |outcome: &Result<_, _>| !matches!(outcome, Err(Errno::AGAIN | Errno::INTR));
+    let open = tries.find(is_over).unwrap_or(Err(Errno::AGAIN))?;
     // Mounted below a root for the programs in it, proc and sysfs (SYSFS_MAGIC) show the machine that runs.
     match fstatfs(&open)?.f_type {
         PROC_SUPER_MAGIC | 0x6265_6572 => Err(Errno::XDEV),

@@ -1,31 +1,27 @@
 //! Finds in which systemd unit this process runs.
 
-use std::io;
 use std::path::Path;
 
+use super::FILE_LIMIT;
 use crate::files::file;
 
-/// Bytes read of one file at the most; it has a line for each hierarchy.
-const FILE_LIMIT: u64 = 1 << 20;
-
-/// The service that this process runs in, by its own cgroup; none when a person started it.
+/// Finds the service that this process runs in, by its own cgroup; none when a person started it.
 pub fn current_unit(root: &Path) -> Option<String> {
-    let own = read(&root.join("proc/self/cgroup")).ok()?;
+    let read = |path: &str| {
+        let mut content = Vec::new();
+        file::read(&root.join(path), FILE_LIMIT, &mut content).ok()?;
+        String::from_utf8(content).ok()
+    };
+    let own = read("proc/self/cgroup")?;
     // Where /proc/1 is hidden there is no prefix to take off, as on any machine that is not a container.
-    let init = read(&root.join("proc/1/cgroup")).unwrap_or_default();
+    let init = read("proc/1/cgroup").unwrap_or_default();
     unit_of(&own, &init)
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut content = Vec::new();
-    file::read(path, FILE_LIMIT, &mut content)?;
-    String::from_utf8(content).map_err(io::Error::other)
-}
-
-/// The unit in cgroups(7)'s `/proc/PID/cgroup`, given that file of PID 1 too.
+/// Finds the unit in cgroups(7)'s `/proc/PID/cgroup`, given that file of PID 1 too.
 fn unit_of(own: &str, init: &str) -> Option<String> {
     // cgroup v2 and the hybrid hierarchy have the unit in the first of the two, v1 in the second.
-    ["0::", ":name=systemd:"].iter().find_map(|hierarchy| {
+    ["::", ":name=systemd:"].iter().find_map(|hierarchy| {
         let path = path_in(own, hierarchy)?;
         let root = path_in(init, hierarchy).unwrap_or_default();
         let root = root.strip_suffix("/init.scope").unwrap_or(root);
@@ -33,18 +29,16 @@ fn unit_of(own: &str, init: &str) -> Option<String> {
     })
 }
 
-fn path_in<'a>(cgroup: &'a str, hierarchy: &str) -> Option<&'a str> {
-    cgroup.lines().find_map(|line| match hierarchy {
-        "0::" => line.strip_prefix(hierarchy),
-        _ => line.split_once(hierarchy).map(|(_, path)| path),
-    })
+/// Finds the path in the hierarchy of this name; `name` is what follows its number.
+fn path_in<'a>(cgroup: &'a str, name: &str) -> Option<&'a str> {
+    let path = |line: &'a str| line.trim_start_matches(char::is_numeric).strip_prefix(name);
+    cgroup.lines().find_map(path)
 }
 
-/// The first part of the path below all slices; what is below the unit is the unit's own affair.
+/// Finds the first part of the path below all slices; what is below the unit is the unit's own affair.
 fn service_in(path: &str) -> Option<String> {
-    let unit = path
-        .split('/')
-        .find(|part| !part.is_empty() && part.strip_suffix(".slice").is_none())?;
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let unit = parts.find(|part| part.strip_suffix(".slice").is_none())?;
     // systemd puts a `_` before a name that the kernel might take for one of its own files (cg_escape).
     let unit = unit.strip_prefix('_').unwrap_or(unit);
     let name = unit.strip_suffix(".service")?;

@@ -1,25 +1,30 @@
 //! Asks PID 1 for properties over /run/systemd/private: D-Bus without a bus in between.
 
-use std::fmt;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotADirectory, NotFound};
+use std::io::ErrorKind::{TimedOut, UnexpectedEof};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::geteuid;
-use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
-use serde::ser::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::DeserializeOwned;
+use zbus::wire::Endian;
 use zbus::wire::serialized::{Context, Data};
-use zbus::wire::{Endian, to_bytes};
-use zbus::{ObjectPath, Signature, Type, as_variant};
+use zbus::{Signature, Type, as_variant};
 
-use super::UnitError;
+use super::{Result, UnitError};
 
 /// How long connecting, asking and reading the answers may take altogether.
-pub const LIMIT: Duration = Duration::from_secs(1);
+pub(super) const LIMIT: Duration = Duration::from_secs(1);
+
+/// Pause before PID 1 is asked again, which takes some time to execute itself anew.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Bytes of a message, and of all answers, at the most; those of kubeadm's unit have about 2,000. Signals that come between
 /// are not kept and not counted: a unit that is not active is loaded for each answer, with signals for all that it names.
@@ -28,137 +33,127 @@ const SIZE_LIMIT: usize = 1 << 20;
 /// Bytes of the line that answers the authentication.
 const LINE_LIMIT: usize = 512;
 
-/// Bytes asked for at once.
-const READ: usize = 8 << 10;
+/// Properties of a unit and of systemd itself, by names such as `Service.ExecStart` and `Manager.Version`.
+#[derive(Debug, Default)]
+pub(super) struct Properties(pub(super) BTreeMap<&'static str, Answer>);
 
-/// A property of an object of PID 1's.
-#[derive(Debug, Clone, Copy)]
-pub struct Property<'a> {
-    /// The object's path.
-    pub object: &'a str,
-    /// The interface that has the property.
-    pub interface: &'a str,
-    /// Its name.
-    pub name: &'a str,
+impl Properties {
+    /// Asks PID 1 for properties of a unit, which has to have its full name. Asking loads the unit.
+    ///
+    /// Asks again, for a second, where the connection is lost or refused, as in a daemon-reexec.
+    pub(super) fn ask(
+        root: &Path,
+        unit: &str,
+        names: &[&'static str],
+        deadline: Instant,
+    ) -> Result<Self> {
+        let socket = root.join("run/systemd/private");
+        let last_try = deadline.min(Instant::now() + LIMIT);
+        let object = object(unit);
+        let mut calls = Vec::new();
+        for (serial, name) in (1..).zip(names) {
+            calls.extend(call(serial, &object, name));
+        }
+        let mut is_lost = false;
+        loop {
+            let error = match ask_once(&socket, &calls, names.len(), deadline) {
+                Ok(answers) => return Ok(Self(names.iter().copied().zip(answers).collect())),
+                Err(error) => error,
+            };
+            match error.kind() {
+                NotFound | NotADirectory if !is_lost => return Err(UnitError::NoSystemd),
+                // PID 1 removes its old socket before it binds the new one.
+                NotFound | UnexpectedEof | ConnectionReset | ConnectionRefused | BrokenPipe
+                    if Instant::now() + PAUSE < last_try =>
+                {
+                    is_lost = true;
+                    thread::sleep(PAUSE);
+                }
+                _ => return Err(UnitError::NoAnswer(error)),
+            }
+        }
+    }
+
+    /// Reads a property; empty, or 0, where this systemd or this kind of unit does not have it.
+    pub(super) fn get<T: Default + DeserializeOwned + Type>(&self, name: &str) -> Result<T> {
+        Ok(self.find(name)?.unwrap_or_default())
+    }
+
+    /// Reads a property; none where this systemd or this kind of unit does not have it.
+    pub(super) fn find<T: DeserializeOwned + Type>(&self, name: &str) -> Result<Option<T>> {
+        let answer = self.0.get(name).map_or(Ok(None), Answer::read);
+        answer.map_err(UnitError::NoAnswer)
+    }
 }
 
-/// What PID 1 answers for a property.
+/// PID 1's answer for a property.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// The value as it is on the wire.
-    Value(Value),
-    /// An error.
-    Refused {
-        /// The error's name, such as `org.freedesktop.DBus.Error.UnknownProperty`.
-        name: String,
-        /// What PID 1 says of it.
-        text: String,
-    },
-}
-
-/// A value as it is on the wire.
-#[derive(Debug, Clone)]
-pub struct Value {
-    body: Vec<u8>,
-    endian: Endian,
+    Value(Vec<u8>, Endian),
+    /// This systemd, or this kind of unit, does not have the property.
+    Unknown,
+    /// PID 1 refuses to answer, and why.
+    Refused(String),
 }
 
 impl Answer {
-    /// The value, which has to have this type.
+    /// Reads the value, which has to have this type; none where the property is not known.
     ///
     /// # Errors
     ///
     /// When PID 1 refuses it, or sends something else.
-    pub fn read<T: DeserializeOwned + Type>(&self) -> Result<T, UnitError> {
+    pub fn read<T: DeserializeOwned + Type>(&self) -> io::Result<Option<T>> {
         match self {
-            Self::Value(value) => {
-                let data = Data::new(&value.body, Context::new(value.endian, 0));
+            Self::Value(bytes, endian) => {
+                let data = Data::new(bytes, Context::new(*endian, 0));
                 let read = data.deserialize::<as_variant::Deserialize<'_, T>>();
-                read.map(|(value, _)| value.0).map_err(garbled)
+                read.map(|(value, _)| Some(value.0)).map_err(garbled)
             }
-            Self::Refused { name, text } => Err(UnitError::Refused {
-                name: name.clone(),
-                text: text.clone(),
-            }),
-        }
-    }
-
-    /// The same; none where this systemd, or this kind of unit, does not have the property.
-    ///
-    /// # Errors
-    ///
-    /// When PID 1 refuses it for another reason, or sends something else.
-    pub fn read_if_known<T: DeserializeOwned + Type>(&self) -> Result<Option<T>, UnitError> {
-        match self {
-            Self::Refused { name, .. }
-                if name.ends_with(".UnknownProperty") || name.ends_with(".UnknownInterface") =>
-            {
-                Ok(None)
-            }
-            _ => self.read().map(Some),
+            Self::Unknown => Ok(None),
+            Self::Refused(why) => Err(io::Error::other(why.clone())),
         }
     }
 }
 
-/// Asks PID 1 for properties, and returns an answer for each.
-///
-/// # Errors
-///
-/// When PID 1 is not systemd, or does not answer within `limit` or in D-Bus.
-pub fn ask(
-    root: &Path,
-    properties: &[Property<'_>],
-    limit: Duration,
-) -> Result<Vec<Answer>, UnitError> {
-    let mut calls = Vec::new();
-    for (serial, property) in (1..).zip(properties) {
-        calls.extend(call(serial, property).map_err(garbled)?);
-    }
-    let mut connection = Connection::begin(root, limit)?;
-    connection.write(&calls)?;
-    let mut answers = vec![None; properties.len()];
-    let mut missing = properties.len();
-    let mut left = SIZE_LIMIT;
-    while missing > 0 {
-        while let Some((message, length)) = Message::take(&connection.read)? {
-            connection.read.drain(..length);
-            let Some((serial, answer)) = message.answer()? else {
-                continue;
-            };
-            left = left.checked_sub(length).ok_or_else(|| garbled(TOO_LARGE))?;
-            let place = serial
-                .checked_sub(1)
-                .and_then(|at| answers.get_mut(at as usize));
-            if let Some(place @ None) = place {
-                *place = Some(answer);
-                missing -= 1;
-            }
-        }
-        if missing > 0 {
+/// Makes calls that have the serial numbers from 1 on, and returns the answers in the order of these.
+fn ask_once(path: &Path, calls: &[u8], count: usize, deadline: Instant) -> io::Result<Vec<Answer>> {
+    let mut connection = Connection::begin(path, deadline)?;
+    connection.write(calls)?;
+    let mut answers = BTreeMap::new();
+    let mut size = 0;
+    while answers.len() < count {
+        let Some(message) = Message::take(&connection.read)? else {
             connection.read_more()?;
+            continue;
+        };
+        connection.read.drain(..message.length);
+        let Some((serial, answer)) = message.reply else {
+            continue;
+        };
+        size += message.length;
+        if size > SIZE_LIMIT {
+            return Err(garbled(TOO_LARGE));
+        }
+        if (1..=count).contains(&(serial as usize)) {
+            answers.entry(serial).or_insert(answer);
         }
     }
-    Ok(answers.into_iter().flatten().collect())
+    Ok(answers.into_values().collect())
 }
 
 /// A connection to PID 1, up to a deadline.
 struct Connection {
     stream: UnixStream,
     deadline: Instant,
-    /// What is read and not yet understood.
+    /// Bytes read that no message has been made of yet.
     read: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects and authenticates.
-    fn begin(root: &Path, limit: Duration) -> Result<Self, UnitError> {
-        let deadline = Instant::now() + limit;
-        let stream = connect_until(&root.join("run/systemd/private"), deadline);
+    fn begin(socket: &Path, deadline: Instant) -> io::Result<Self> {
         let mut connection = Self {
-            stream: stream.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => UnitError::NoSystemd,
-                _ => UnitError::NoAnswer(error),
-            })?,
+            stream: connect_until(socket, deadline)?,
             deadline,
             read: Vec::new(),
         };
@@ -179,13 +174,13 @@ impl Connection {
             connection.read_more()?;
         };
         if !connection.read.starts_with(b"OK ") {
-            return Err(UnitError::NoAnswer(io::ErrorKind::PermissionDenied.into()));
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         connection.read.drain(..end + 2);
         Ok(connection)
     }
 
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), UnitError> {
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             self.stream.set_write_timeout(Some(rest(self.deadline)?))?;
             match self.stream.write(bytes) {
@@ -197,12 +192,12 @@ impl Connection {
     }
 
     /// Reads what there is, at least a byte.
-    fn read_more(&mut self) -> Result<(), UnitError> {
-        let mut buffer = [0; READ];
+    fn read_more(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 8 << 10];
         loop {
             self.stream.set_read_timeout(Some(rest(self.deadline)?))?;
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(UnitError::NoAnswer(io::ErrorKind::UnexpectedEof.into())),
+                Ok(0) => return Err(UnexpectedEof.into()),
                 Ok(length) => {
                     self.read.extend_from_slice(&buffer[..length]);
                     return Ok(());
@@ -216,12 +211,8 @@ impl Connection {
 /// Connects; a socket on which too many wait to be accepted blocks.
 fn connect_until(path: &Path, deadline: Instant) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path)?;
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     loop {
         // Linux lets a connection on a Unix socket wait no longer than that either.
         set_socket_timeout(&socket, Timeout::Send, Some(rest(deadline)?))?;
@@ -232,21 +223,21 @@ fn connect_until(path: &Path, deadline: Instant) -> io::Result<UnixStream> {
     }
 }
 
-/// What is left of the time; a timeout of 0 would be none.
+/// Returns the time that is left; a timeout of 0 would be none.
 fn rest(deadline: Instant) -> io::Result<Duration> {
     let rest = deadline.saturating_duration_since(Instant::now());
     if rest.is_zero() {
-        return Err(io::ErrorKind::TimedOut.into());
+        return Err(TimedOut.into());
     }
     Ok(rest.max(Duration::from_micros(1)))
 }
 
-/// The error, unless it is a signal that came between.
+/// Passes on an error, unless it is a signal that came between.
 fn signal_only(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::Interrupted => Ok(()),
         // What a socket says when its own timeout is over.
-        io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
+        io::ErrorKind::WouldBlock => Err(TimedOut.into()),
         _ => Err(error),
     }
 }
@@ -264,27 +255,25 @@ const REPLY_SERIAL: u8 = 5;
 const SIGNATURE: u8 = 8;
 const VERSION: u8 = 1;
 
-/// Byte order, type, flags, version, length of the body, serial number, fields.
-type Header = (u8, u8, u8, u8, u32, u32, Vec<(u8, Field)>);
-
 /// Bytes of a header before its fields, the length of these included.
 const FIXED: usize = 16;
 
 /// A message of PID 1's.
 #[derive(Debug, Clone)]
 pub struct Message {
-    kind: u8,
-    fields: Vec<(u8, Field)>,
-    value: Value,
+    /// Its length in bytes.
+    pub length: usize,
+    /// The serial number of the call that it answers, and the answer; none if it is a signal.
+    pub reply: Option<(u32, Answer)>,
 }
 
 impl Message {
-    /// Takes a message off the beginning of the bytes, and says how long it is; none while it is not there to its end.
+    /// Reads the message at the beginning of the bytes; none while it is not there to its end.
     ///
     /// # Errors
     ///
-    /// When it is no message, or one of more than 1 MiB.
-    pub fn take(bytes: &[u8]) -> Result<Option<(Self, usize)>, UnitError> {
+    /// When it is no message, one of more than 1 MiB, or an answer that is not that of a property.
+    pub fn take(bytes: &[u8]) -> io::Result<Option<Self>> {
         let Some((fixed, _)) = bytes.split_first_chunk::<FIXED>() else {
             return Ok(None);
         };
@@ -294,567 +283,155 @@ impl Message {
             _ => return Err(garbled("no message")),
         };
         let length = |at: usize| endian.read_u32(&fixed[at..at + 4]) as usize;
-        let end_of_fields = FIXED.saturating_add(length(12));
-        let body_start = end_of_fields.saturating_add(7) & !7;
-        let end = body_start.saturating_add(length(4));
-        if end > SIZE_LIMIT {
+        let fields_end = FIXED.saturating_add(length(12));
+        let body_start = fields_end.saturating_add(7) & !7;
+        let length = body_start.saturating_add(length(4));
+        if length > SIZE_LIMIT {
             return Err(garbled(TOO_LARGE));
         }
         if fixed[3] != VERSION {
             return Err(garbled("another version of D-Bus"));
         }
-        if bytes.len() < end {
+        if bytes.len() < length {
             return Ok(None);
         }
-        let data = Data::new(&bytes[..end_of_fields], Context::new(endian, 0));
-        let ((_, kind, .., fields), _) = data.deserialize::<Header>().map_err(garbled)?;
-        let body = bytes[body_start..end].to_vec();
-        let value = Value { body, endian };
-        Ok(Some((
-            Self {
-                kind,
-                fields,
-                value,
-            },
-            end,
-        )))
-    }
-
-    /// The serial number of the call that this answers, and the answer; none if it is no answer.
-    ///
-    /// # Errors
-    ///
-    /// When it is an answer, and not that of a property.
-    pub fn answer(self) -> Result<Option<(u32, Answer)>, UnitError> {
-        if !matches!(self.kind, METHOD_RETURN | ERROR) {
-            return Ok(None);
-        }
-        let field = |wanted| self.fields.iter().find(|(code, _)| *code == wanted);
-        let Some((_, Field::Number(serial))) = field(REPLY_SERIAL) else {
-            return Err(garbled("an answer to nothing"));
-        };
-        let signature = match field(SIGNATURE) {
-            Some((_, Field::Signature(signature))) => signature.as_str(),
-            _ => "",
-        };
-        let answer = match (self.kind, field(ERROR_NAME)) {
-            (METHOD_RETURN, _) if signature == "v" => Answer::Value(self.value),
-            (ERROR, Some((_, Field::Text(name)))) => {
-                let data = Data::new(&self.value.body, Context::new(self.value.endian, 0));
-                let text = match signature {
-                    "s" => data.deserialize::<String>().map_err(garbled)?.0,
-                    _ => String::new(),
-                };
-                Answer::Refused {
-                    name: name.clone(),
-                    text,
-                }
-            }
-            _ => return Err(garbled("an answer of another kind")),
-        };
-        Ok(Some((*serial, answer)))
+        let is_reply = matches!(fixed[1], METHOD_RETURN | ERROR);
+        let reply = is_reply.then(|| reply(&bytes[..length], fields_end, endian));
+        let reply = reply.transpose()?;
+        Ok(Some(Self { length, reply }))
     }
 }
 
-/// The bytes of a call for a property.
-fn call(serial: u32, property: &Property<'_>) -> zbus::Result<Vec<u8>> {
-    let context = Context::new(Endian::Little, 0);
-    let body = to_bytes(context, &(property.interface, property.name))?;
-    let text = |text: &str| Field::Text(text.to_owned());
-    let fields = vec![
-        (PATH, Field::Path(property.object.to_owned())),
-        (INTERFACE, text("org.freedesktop.DBus.Properties")),
-        (MEMBER, text("Get")),
-        (SIGNATURE, Field::Signature("ss".to_owned())),
-    ];
-    let length = u32::try_from(body.len()).map_err(|_| zbus::Error::ExcessData)?;
-    let header: Header = (b'l', METHOD_CALL, 0, VERSION, length, serial, fields);
-    let mut message = to_bytes(context, &header)?.to_vec();
-    message.resize(message.len().next_multiple_of(8), 0);
-    message.extend_from_slice(&body);
-    Ok(message)
-}
-
-/// The value of a header field. `zbus::Variant` can hold any value and takes 78 KB.
-#[derive(Debug, Clone)]
-enum Field {
-    Number(u32),
-    Path(String),
-    Signature(String),
-    Text(String),
-}
-
-impl Type for Field {
-    const SIGNATURE: &'static Signature = &Signature::Variant;
-}
-
-impl Serialize for Field {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Number(number) => as_variant::serialize(number, serializer),
-            Self::Path(path) => {
-                let path = ObjectPath::try_from(path.as_str()).map_err(S::Error::custom)?;
-                as_variant::serialize(&path, serializer)
+/// Reads the answer that a message is, whose header ends at `fields_end`.
+fn reply(message: &[u8], fields_end: usize, endian: Endian) -> io::Result<(u32, Answer)> {
+    let (mut serial, mut error, mut signature) = (None, None, None);
+    let bytes = &message[..fields_end];
+    let at = FIXED;
+    let mut reader = Reader { bytes, at, endian };
+    while reader.at < fields_end {
+        reader.at = reader.at.next_multiple_of(8);
+        let code: u8 = reader.read()?;
+        match reader.read()? {
+            Signature::U32 => keep(&mut serial, code == REPLY_SERIAL, reader.read()?),
+            Signature::Str | Signature::ObjectPath => {
+                keep(&mut error, code == ERROR_NAME, reader.read::<String>()?);
             }
-            Self::Signature(signature) => as_variant::serialize(&Signatures(signature), serializer),
-            Self::Text(text) => as_variant::serialize(text, serializer),
+            Signature::Signature => keep(&mut signature, code == SIGNATURE, reader.read()?),
+            _ => return Err(garbled("a header field of another type")),
         }
     }
+    // The body begins at a multiple of 8, as each field does.
+    reader.bytes = message;
+    reader.at = reader.at.next_multiple_of(8);
+    let answer = match (message[1], error, signature) {
+        (METHOD_RETURN, _, Some(Signature::Variant)) => {
+            Answer::Value(message[reader.at..].to_vec(), endian)
+        }
+        (ERROR, Some(name), types) => match name.rsplit('.').next() {
+            Some("UnknownProperty" | "UnknownInterface") => Answer::Unknown,
+            _ if types == Some(Signature::Str) => Answer::Refused(reader.read()?),
+            _ => Answer::Refused(name),
+        },
+        _ => return Err(garbled("an answer of another kind")),
+    };
+    let serial = serial.ok_or_else(|| garbled("an answer to nothing"))?;
+    Ok((serial, answer))
 }
 
-/// Signatures in a row, which `zbus::Signature` would write as those of one structure: `(ss)`.
-struct Signatures<'a>(&'a str);
-
-impl Type for Signatures<'_> {
-    const SIGNATURE: &'static Signature = &Signature::Signature;
-}
-
-impl Serialize for Signatures<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0)
+/// Keeps the first value of a header field, if it is that field.
+fn keep<T>(kept: &mut Option<T>, is_field: bool, value: T) {
+    if is_field {
+        kept.get_or_insert(value);
     }
 }
 
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Variant", &["signature", "value"], FieldVisitor)
+/// Reads values of a message.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    endian: Endian,
+}
+
+impl Reader<'_> {
+    fn read<T: DeserializeOwned + Type>(&mut self) -> io::Result<T> {
+        let bytes = self.bytes.get(self.at..).unwrap_or_default();
+        let data = Data::new(bytes, Context::new(self.endian, self.at));
+        let (value, length) = data.deserialize().map_err(garbled)?;
+        self.at += length;
+        Ok(value)
     }
 }
 
-struct FieldVisitor;
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the value of a header field")
+/// Writes a call for a property, such as `Unit.LoadState`.
+fn call(serial: usize, unit: &str, name: &str) -> Vec<u8> {
+    let (interface, property) = name.split_once('.').unwrap_or_default();
+    let object = match interface {
+        "Manager" => "/org/freedesktop/systemd1",
+        _ => unit,
+    };
+    let mut body = Vec::new();
+    put_text(&mut body, &format!("org.freedesktop.systemd1.{interface}"));
+    put_text(&mut body, property);
+    let mut fields = Vec::new();
+    for (code, kind, text) in [
+        (PATH, b'o', object),
+        (INTERFACE, b's', "org.freedesktop.DBus.Properties"),
+        (MEMBER, b's', "Get"),
+    ] {
+        align(&mut fields, 8);
+        fields.extend([code, 1, kind, 0]);
+        put_text(&mut fields, text);
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Field, A::Error> {
-        let signature = parts.next_element::<Signature>()?;
-        let field = match signature {
-            Some(Signature::U32) => parts.next_element()?.map(Field::Number),
-            Some(Signature::ObjectPath) => parts.next_element()?.map(Field::Path),
-            Some(Signature::Signature) => parts.next_element()?.map(Field::Signature),
-            Some(Signature::Str) => parts.next_element()?.map(Field::Text),
-            _ => None,
-        };
-        field.ok_or_else(|| A::Error::custom("a header field of another type"))
+    align(&mut fields, 8);
+    // Two texts.
+    fields.extend([SIGNATURE, 1, b'g', 0, 2, b's', b's', 0]);
+    let mut message = vec![b'l', METHOD_CALL, 0, VERSION];
+    for number in [body.len(), serial, fields.len()] {
+        put_number(&mut message, number);
     }
+    message.extend(fields);
+    align(&mut message, 8);
+    message.extend(body);
+    message
+}
+
+fn align(message: &mut Vec<u8>, to: usize) {
+    message.resize(message.len().next_multiple_of(to), 0);
+}
+
+fn put_number(message: &mut Vec<u8>, number: usize) {
+    // A unit's name has at most 255 bytes.
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    message.extend(number.to_le_bytes());
+}
+
+fn put_text(message: &mut Vec<u8>, text: &str) {
+    align(message, 4);
+    put_number(message, text.len());
+    message.extend(text.bytes().chain([0]));
+}
+
+/// Makes the path of the unit's object; asking it for a property loads the unit.
+///
+/// Source: `bus_label_escape()` in systemd's `src/shared/bus-util.c`.
+fn object(unit: &str) -> String {
+    let mut path = String::from("/org/freedesktop/systemd1/unit/");
+    for (at, byte) in unit.as_bytes().iter().enumerate() {
+        if byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit() {
+            path.push(char::from(*byte));
+        } else {
+            let _ = write!(path, "_{byte:02x}");
+        }
+    }
+    path
 }
 
 const TOO_LARGE: &str = "more than 1 MiB";
 
-fn garbled(reason: impl fmt::Display) -> UnitError {
-    UnitError::Garbled(reason.to_string())
+/// Makes an error of something that PID 1 sends.
+fn garbled(reason: impl fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason.to_string())
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::os::unix::net::UnixListener;
-    use std::path::PathBuf;
-    use std::sync::mpsc;
-    use std::{fs, thread};
-
-    use rustix::net::{bind, listen};
-
-    use super::*;
-
-    /// What a misbehaving PID 1 is given here; what waits for it has to end soon after.
-    const SHORT: Duration = Duration::from_millis(300);
-    const SOON: Duration = Duration::from_secs(5);
-
-    const STATE: Property<'_> = Property {
-        object: "/org/freedesktop/systemd1/unit/kubelet_2eservice",
-        interface: "org.freedesktop.systemd1.Unit",
-        name: "LoadState",
-    };
-
-    /// A message of PID 1's with a value or text as its body.
-    fn message<T: Type + Serialize>(
-        endian: Endian,
-        kind: u8,
-        fields: Vec<(u8, Field)>,
-        body: &T,
-    ) -> Vec<u8> {
-        let context = Context::new(endian, 0);
-        let order = if endian == Endian::Little { b'l' } else { b'B' };
-        let body = to_bytes(context, body).unwrap();
-        let length = u32::try_from(body.len()).unwrap();
-        let header: Header = (order, kind, 1, VERSION, length, 77, fields);
-        let mut message = to_bytes(context, &header).unwrap().to_vec();
-        message.resize(message.len().next_multiple_of(8), 0);
-        message.extend_from_slice(&body);
-        message
-    }
-
-    fn value<T: Type + Serialize>(endian: Endian, serial: u32, value: &T) -> Vec<u8> {
-        let signature = Field::Signature("v".to_owned());
-        let fields = vec![
-            (REPLY_SERIAL, Field::Number(serial)),
-            (SIGNATURE, signature),
-        ];
-        message(endian, METHOD_RETURN, fields, &as_variant::Serialize(value))
-    }
-
-    fn refusal(serial: u32, name: &str) -> Vec<u8> {
-        let fields = vec![
-            (ERROR_NAME, Field::Text(name.to_owned())),
-            (REPLY_SERIAL, Field::Number(serial)),
-            (SIGNATURE, Field::Signature("s".to_owned())),
-        ];
-        message(Endian::Little, ERROR, fields, &"it says no".to_owned())
-    }
-
-    fn signal() -> Vec<u8> {
-        let fields = vec![
-            (PATH, Field::Path("/org/freedesktop/systemd1".to_owned())),
-            (MEMBER, Field::Text("UnitNew".to_owned())),
-            (SIGNATURE, Field::Signature("s".to_owned())),
-        ];
-        message(Endian::Little, 4, fields, &"x".repeat(3000))
-    }
-
-    /// A root of its own with the folder of PID 1's socket.
-    fn root(name: &str) -> PathBuf {
-        let root = std::env::temp_dir().join(format!("kt-{}-{name}", std::process::id()));
-        fs::create_dir_all(root.join("run/systemd")).unwrap();
-        root
-    }
-
-    /// What comes of asking a PID 1 that does this with the connection, and whether it came in time.
-    fn ask_one(
-        name: &str,
-        pid_1: impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static,
-    ) -> Result<Vec<Answer>, UnitError> {
-        let root = root(name);
-        let listener = UnixListener::bind(root.join("run/systemd/private")).unwrap();
-        let (done, end) = mpsc::channel::<()>();
-        let server = thread::spawn(move || {
-            let mut stream = listener.accept().unwrap().0;
-            // It may fail, where nobody reads any more.
-            let _ = pid_1(&mut stream);
-            // What is not closed before stays open.
-            let _ = end.recv();
-        });
-        let start = Instant::now();
-        let answers = ask(&root, &[STATE, STATE], SHORT);
-        assert!(start.elapsed() < SOON, "{name} took {:?}", start.elapsed());
-        drop(done);
-        server.join().unwrap();
-        fs::remove_dir_all(root).unwrap();
-        answers
-    }
-
-    /// An answer as it comes from PID 1.
-    pub(in crate::systemd) fn answer<T: Type + Serialize>(of: &T) -> Answer {
-        let bytes = value(Endian::Little, 1, of);
-        Message::take(&bytes)
-            .unwrap()
-            .unwrap()
-            .0
-            .answer()
-            .unwrap()
-            .unwrap()
-            .1
-    }
-
-    /// The answer for a property that this systemd does not know.
-    pub(in crate::systemd) fn unknown() -> Answer {
-        let bytes = refusal(1, "org.freedesktop.DBus.Error.UnknownProperty");
-        Message::take(&bytes)
-            .unwrap()
-            .unwrap()
-            .0
-            .answer()
-            .unwrap()
-            .unwrap()
-            .1
-    }
-
-    /// Reads up to the end of the authentication and accepts it.
-    fn accept(stream: &mut UnixStream) -> io::Result<()> {
-        let mut line = [0; 128];
-        let length = stream.read(&mut line)?;
-        assert!(
-            line.starts_with(b"\0AUTH EXTERNAL "),
-            "{}",
-            line.escape_ascii()
-        );
-        assert!(line[..length].ends_with(b"\r\nBEGIN\r\n"));
-        stream.write_all(b"OK 0123456789abcdef0123456789abcdef\r\n")
-    }
-
-    /// The same, and then sends this.
-    fn send(bytes: Vec<u8>) -> impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static {
-        move |stream| {
-            accept(stream)?;
-            stream.write_all(&bytes)
-        }
-    }
-
-    /// The same, and closes the connection.
-    fn send_and_close(
-        bytes: Vec<u8>,
-    ) -> impl FnOnce(&mut UnixStream) -> io::Result<()> + Send + 'static {
-        move |stream| {
-            send(bytes)(stream)?;
-            stream.shutdown(std::net::Shutdown::Both)
-        }
-    }
-
-    fn states(answers: &[Answer]) -> Vec<String> {
-        answers
-            .iter()
-            .map(|answer| answer.read().unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn understands_answers_in_any_order_form_and_piece() {
-        let [loaded, masked] = ["loaded", "masked"].map(String::from);
-        for endian in [Endian::Little, Endian::Big] {
-            let answers = [value(endian, 2, &masked), value(endian, 1, &loaded)].concat();
-            let answers = ask_one("order", send(answers)).unwrap();
-            assert_eq!(states(&answers), ["loaded", "masked"]);
-        }
-        let mixed = [
-            signal(),
-            value(Endian::Little, 1, &loaded),
-            // To nothing that was asked, and once more.
-            value(Endian::Little, 0, &masked),
-            value(Endian::Little, 3, &masked),
-            value(Endian::Little, 1, &masked),
-            signal(),
-            value(Endian::Big, 2, &masked),
-        ];
-        let bytes = mixed.concat();
-        let answers = ask_one("pieces", move |stream| {
-            accept(stream)?;
-            bytes
-                .chunks(7)
-                .try_for_each(|piece| stream.write_all(piece))
-        });
-        assert_eq!(states(&answers.unwrap()), ["loaded", "masked"]);
-        let bytes = [
-            value(Endian::Little, 1, &loaded),
-            value(Endian::Little, 2, &masked),
-        ]
-        .concat();
-        let answers = ask_one("bytes", move |stream| {
-            accept(stream)?;
-            bytes.chunks(1).try_for_each(|byte| stream.write_all(byte))
-        });
-        assert_eq!(states(&answers.unwrap()), ["loaded", "masked"]);
-    }
-
-    #[test]
-    fn tells_a_refusal_from_an_unknown_property_and_another_type() {
-        const UNKNOWN: &str = "org.freedesktop.DBus.Error.UnknownProperty";
-        let denied = "org.freedesktop.DBus.Error.AccessDenied";
-        let bytes = [refusal(1, denied), refusal(2, UNKNOWN)].concat();
-        let answers = ask_one("refused", send(bytes)).unwrap();
-        let read = answers[0].read_if_known::<String>();
-        assert!(
-            matches!(read, Err(UnitError::Refused { name, text }) if name == denied && text == "it says no")
-        );
-        assert_eq!(answers[1].read_if_known::<String>().unwrap(), None);
-        assert!(matches!(
-            answers[1].read::<String>(),
-            Err(UnitError::Refused { .. })
-        ));
-
-        let bytes = [
-            value(Endian::Little, 1, &7_u32),
-            value(Endian::Little, 2, &vec!["a"]),
-        ]
-        .concat();
-        let answers = ask_one("type", send(bytes)).unwrap();
-        assert!(matches!(
-            answers[0].read::<String>(),
-            Err(UnitError::Garbled(_))
-        ));
-        assert!(matches!(
-            answers[0].read::<u64>(),
-            Err(UnitError::Garbled(_))
-        ));
-        assert!(matches!(
-            answers[1].read::<Vec<u32>>(),
-            Err(UnitError::Garbled(_))
-        ));
-        assert_eq!(answers[1].read::<Vec<String>>().unwrap(), ["a"]);
-    }
-
-    #[test]
-    fn ends_in_time_whatever_pid_1_does() {
-        use io::ErrorKind::{PermissionDenied, TimedOut, UnexpectedEof};
-        type Serve = Box<dyn FnOnce(&mut UnixStream) -> io::Result<()> + Send>;
-        let loaded = value(Endian::Little, 1, &"loaded".to_owned());
-        let half = loaded[..loaded.len() - 3].to_vec();
-        let silent: [(&str, Serve, io::ErrorKind); 11] = [
-            ("says nothing", Box::new(|_| Ok(())), TimedOut),
-            ("accepts and says nothing", Box::new(accept), TimedOut),
-            (
-                "half a line",
-                Box::new(|stream| stream.write_all(b"OK 01")),
-                TimedOut,
-            ),
-            (
-                "rejects",
-                Box::new(|stream| stream.write_all(b"REJECTED EXTERNAL\r\n")),
-                PermissionDenied,
-            ),
-            (
-                "closes at once",
-                Box::new(|stream| stream.shutdown(std::net::Shutdown::Both)),
-                UnexpectedEof,
-            ),
-            (
-                "closes then",
-                Box::new(send_and_close(Vec::new())),
-                UnexpectedEof,
-            ),
-            ("cut short", Box::new(send(half.clone())), TimedOut),
-            (
-                "cut short and closed",
-                Box::new(send_and_close(half)),
-                UnexpectedEof,
-            ),
-            (
-                "signals without end",
-                Box::new(|stream| {
-                    accept(stream)?;
-                    loop {
-                        stream.write_all(&signal())?;
-                    }
-                }),
-                TimedOut,
-            ),
-            ("one of two", Box::new(send(loaded.clone())), TimedOut),
-            (
-                "a byte now and then",
-                Box::new(move |stream| {
-                    accept(stream)?;
-                    for byte in loaded.chunks(1) {
-                        stream.write_all(byte)?;
-                        thread::sleep(SHORT / 10);
-                    }
-                    Ok(())
-                }),
-                TimedOut,
-            ),
-        ];
-        for (name, pid_1, expected) in silent {
-            match ask_one(&name.replace(' ', "-"), pid_1) {
-                // A connection that is closed while something is unread is reset.
-                Err(UnitError::NoAnswer(error)) => assert!(
-                    error.kind() == expected
-                        || expected == UnexpectedEof
-                            && matches!(
-                                error.kind(),
-                                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-                            ),
-                    "{name}: {error}"
-                ),
-                other => panic!("{name}: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn understands_nothing_but_d_bus() {
-        let loaded = value(Endian::Little, 1, &"loaded".to_owned());
-        let changed = |at: usize, byte: u8| {
-            let mut changed = loaded.clone();
-            changed[at] = byte;
-            changed
-        };
-        let field = |code, field| {
-            message(
-                Endian::Little,
-                METHOD_RETURN,
-                vec![(code, field)],
-                &"x".to_owned(),
-            )
-        };
-        let garbled = [
-            ("text", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
-            ("version", changed(3, 2)),
-            ("long-body", changed(6, 0xff)),
-            ("long-fields", changed(15, 0xff)),
-            ("fields", changed(17, 0xff)),
-            (
-                "no-serial",
-                field(SIGNATURE, Field::Signature("v".to_owned())),
-            ),
-            (
-                "serial-of-text",
-                field(REPLY_SERIAL, Field::Text("1".to_owned())),
-            ),
-            ("no-value", field(REPLY_SERIAL, Field::Number(1))),
-            (
-                "many",
-                value(Endian::Little, 1, &"x".repeat(3000)).repeat(400),
-            ),
-        ];
-        for (name, bytes) in garbled {
-            let answers = ask_one(name, send(bytes));
-            assert!(
-                matches!(answers, Err(UnitError::Garbled(_))),
-                "{name}: {answers:?}"
-            );
-        }
-        let line = ask_one("line", |stream| stream.write_all(&[b'x'; LINE_LIMIT + 1]));
-        assert!(matches!(line, Err(UnitError::Garbled(_))), "{line:?}");
-    }
-
-    #[test]
-    fn ends_in_time_where_nobody_listens() {
-        let missing = root("missing");
-        assert!(matches!(
-            ask(&missing, &[STATE], SHORT),
-            Err(UnitError::NoSystemd)
-        ));
-        assert!(matches!(
-            ask(&missing.join("nowhere"), &[STATE], SHORT),
-            Err(UnitError::NoSystemd)
-        ));
-        let path = missing.join("run/systemd/private");
-        fs::write(&path, "").unwrap();
-        let refused = ask(&missing, &[STATE], SHORT).unwrap_err();
-        assert!(
-            matches!(refused, UnitError::NoAnswer(error) if error.kind() == io::ErrorKind::ConnectionRefused)
-        );
-        fs::remove_file(&path).unwrap();
-
-        // As many as may wait to be accepted, and one more.
-        let stream = || {
-            socket_with(
-                AddressFamily::UNIX,
-                SocketType::STREAM,
-                SocketFlags::NONBLOCK,
-                None,
-            )
-        };
-        let address = SocketAddrUnix::new(&path).unwrap();
-        let listener = stream().unwrap();
-        bind(&listener, &address).unwrap();
-        listen(&listener, 1).unwrap();
-        let mut waiting = Vec::new();
-        loop {
-            let socket = stream().unwrap();
-            let full = connect(&socket, &address).is_err();
-            waiting.push(socket);
-            if full {
-                break;
-            }
-        }
-        let start = Instant::now();
-        let full = ask(&missing, &[STATE], SHORT).unwrap_err();
-        assert!(
-            matches!(full, UnitError::NoAnswer(error) if error.kind() == io::ErrorKind::TimedOut)
-        );
-        assert!(start.elapsed() >= SHORT && start.elapsed() < SOON);
-        fs::remove_dir_all(missing).unwrap();
-    }
-}
+pub(super) mod tests;

@@ -1,204 +1,128 @@
 //! Makes the environment that systemd gives a service.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::{io, iter, slice};
 
-use super::UnitError;
+use super::{FILE_LIMIT, Result, UnitError};
 use crate::files::file;
 use crate::files::glob;
 
-/// Bytes read of one file at the most.
-const FILE_LIMIT: u64 = 1 << 20;
-
-/// An environment: names and values.
-pub type Environment = BTreeMap<OsString, OsString>;
-
-/// What makes the environment of a service, as systemd has it from the unit's files.
-#[derive(Debug, Default)]
-pub struct EnvironmentSettings {
-    /// The manager's own variables, `NAME=VALUE` each.
-    pub manager: Vec<String>,
-    /// What systemd makes up for this unit.
-    pub made: Environment,
-    /// `PassEnvironment=`: names of variables of PID 1's own.
-    pub pass: Vec<String>,
-    /// `Environment=`, `NAME=VALUE` each.
-    pub set: Vec<String>,
-    /// `EnvironmentFile=`: a path or pattern each, and whether it may be missing.
-    pub files: Vec<(String, bool)>,
-    /// `UnsetEnvironment=`: names, or `NAME=VALUE` for that value only.
-    pub unset: Vec<String>,
-    /// Whether a backslash at the end of a comment continues the comment, as before systemd 254.
-    pub comments_continue: bool,
+/// The variables that a service gets, as far as they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// A value, none where the variable is taken away, or the setting of the unit that only systemd follows.
+    variables: BTreeMap<OsString, Result<Option<OsString>, String>>,
+    /// The setting that may set any variable not named above.
+    any: Option<String>,
 }
 
-/// What systemd sets for a unit with `User=`. Source: `build_environment()` in systemd's `src/core/execute.c`.
-pub(super) fn of_user(root: &Path, user: &str) -> Environment {
-    let mut environment = Environment::new();
-    let mut content = Vec::new();
-    if user.is_empty() || file::read(&root.join("etc/passwd"), FILE_LIMIT, &mut content).is_err() {
-        return environment;
+impl Environment {
+    /// Returns this process's own environment.
+    pub fn own() -> Self {
+        let mut own = Self::default();
+        own.extend(env::vars_os());
+        own
     }
-    for line in content.split(|&byte| byte == b'\n') {
-        let fields: Vec<_> = line.split(|&byte| byte == b':').collect();
-        let [name, _, id, _, _, home, shell] = fields[..] else {
-            continue;
-        };
-        if name == user.as_bytes() || id == user.as_bytes() {
-            let mut set = |variable: &str, value: &[u8]| {
-                environment.insert(variable.into(), OsStr::from_bytes(value).into());
-            };
-            set("HOME", home);
-            set("LOGNAME", name);
-            set("USER", name);
-            set("SHELL", shell);
-            break;
-        }
-    }
-    environment
-}
 
-/// The variable of `RuntimeDirectory=` and the like; none without such folders. What stands behind a colon is a link's
-/// name.
-pub(super) fn of_folders(
-    variable: &str,
-    base: &str,
-    folders: &[String],
-) -> Option<(OsString, OsString)> {
-    let folders: Vec<_> = folders
-        .iter()
-        .map(|folder| format!("{base}/{}", folder.split(':').next().unwrap_or_default()))
-        .collect();
-    (!folders.is_empty()).then(|| (variable.into(), folders.join(":").into()))
-}
-
-impl EnvironmentSettings {
-    /// The environment of a process that is started now.
-    ///
-    /// Source: `exec_child()` in systemd's `src/core/execute.c`. Leaves out what systemd makes up for each process, such as
-    /// `INVOCATION_ID`.
+    /// Finds the value of a variable; none where it is not set.
     ///
     /// # Errors
     ///
-    /// When a file that has to be there cannot be read.
-    pub fn environment(&self, root: &Path) -> Result<Environment, UnitError> {
-        let mut environment = Environment::new();
-        environment.extend(self.manager.iter().filter_map(|text| pair(text.as_bytes())));
-        environment.extend(self.made.clone());
-        if !self.pass.is_empty() {
-            environment.extend(passed(root, &self.pass));
+    /// The setting that may set the variable, where only systemd knows the value.
+    pub fn get(&self, name: &OsStr) -> Result<Option<&OsStr>, &str> {
+        match (self.variables.get(name), &self.any) {
+            // systemd drops such variables.
+            _ if !is_name(name.as_bytes()) => Ok(None),
+            (Some(Ok(value)), _) => Ok(value.as_deref()),
+            (Some(Err(setting)), _) | (None, Some(setting)) => Err(setting),
+            (None, None) => Ok(None),
         }
-        environment.extend(self.set.iter().filter_map(|text| pair(text.as_bytes())));
-        for (pattern, may_be_missing) in &self.files {
-            match read_all(
-                root,
-                Path::new(pattern),
-                *may_be_missing,
-                self.comments_continue,
-            ) {
-                Ok(assignments) => environment.extend(assignments),
-                Err((path, error)) => return Err(UnitError::EnvironmentFile { path, error }),
+    }
+
+    /// Sets variables; each text is `NAME=VALUE`.
+    pub(super) fn set(&mut self, assignments: &[String]) {
+        self.extend(assignments.iter().filter_map(|text| text.split_once('=')));
+    }
+
+    fn extend<T: Into<OsString>>(&mut self, variables: impl IntoIterator<Item = (T, T)>) {
+        for (name, value) in variables {
+            self.variables.insert(name.into(), Ok(Some(value.into())));
+        }
+    }
+
+    /// Marks variables whose values only systemd knows, because of this setting.
+    pub(super) fn hide(&mut self, names: &[&str], setting: &str) {
+        for name in names {
+            self.variables.insert(name.into(), Err(setting.to_owned()));
+        }
+    }
+
+    /// Adds the variables that `UnsetEnvironment=` names from another environment, unless this one has them.
+    pub(super) fn add_unset(&mut self, other: &Self, settings: &[String]) {
+        for setting in settings {
+            let name = OsStr::new(setting.split('=').next().unwrap_or_default());
+            let value = other.get(name).map(|value| value.map(OsStr::to_owned));
+            let variable = self.variables.entry(name.to_owned());
+            variable.or_insert(value.map_err(str::to_owned));
+        }
+    }
+
+    /// Adds a file of `EnvironmentFile=`. A pattern, or a file too large for us, may set any variable.
+    ///
+    /// Source: `exec_context_load_environment()` in systemd's `src/core/execute.c`.
+    pub(super) fn add_file(
+        &mut self,
+        root: &Path,
+        path: &str,
+        may_be_missing: bool,
+        comments_continue: bool,
+    ) -> Result<()> {
+        match read_file(root, path, comments_continue) {
+            Ok(assignments) => self.extend(assignments),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                self.variables.clear();
+                self.any = Some(format!("EnvironmentFile={path}"));
+            }
+            Err(_) if may_be_missing => {}
+            Err(error) => {
+                let path = path.into();
+                return Err(UnitError::EnvironmentFile { path, error });
             }
         }
-        environment.retain(|name, _| is_name(name.as_bytes()));
-        for unset in &self.unset {
-            match pair(unset.as_bytes()) {
-                None => drop(environment.remove(OsStr::new(unset))),
-                Some((name, value)) => {
-                    if environment.get(&name) == Some(&value) {
-                        environment.remove(&name);
-                    }
-                }
+        Ok(())
+    }
+
+    /// Takes away the variables of `UnsetEnvironment=`: a name, or `NAME=VALUE` for that value only.
+    pub(super) fn unset(&mut self, settings: &[String]) {
+        for setting in settings {
+            let (name, is_unset) = match setting.split_once('=') {
+                Some((name, value)) => (name, self.get(name.as_ref()) == Ok(Some(value.as_ref()))),
+                None => (&setting[..], true),
+            };
+            if is_unset {
+                self.variables.insert(name.into(), Ok(None));
             }
         }
-        Ok(environment)
     }
 }
 
-/// The variables of PID 1's own environment with these names.
-fn passed(root: &Path, names: &[String]) -> Vec<(OsString, OsString)> {
-    let mut content = Vec::new();
-    // Without /proc nothing is passed on that we could know of.
-    let _ = file::read(&root.join("proc/1/environ"), FILE_LIMIT, &mut content);
-    content
-        .split(|&byte| byte == 0)
-        .filter_map(pair)
-        .filter(|(name, _)| names.iter().any(|wanted| name == wanted.as_str()))
-        .collect()
-}
-
-/// The assignments of all the files that a pattern names, in the order of their names.
-fn read_all(
-    root: &Path,
-    pattern: &Path,
-    may_be_missing: bool,
-    comments_continue: bool,
-) -> Result<Vec<(OsString, OsString)>, (PathBuf, io::Error)> {
-    let mut all = Vec::new();
-    let mut content = Vec::new();
-    let paths = named(root, pattern);
-    if paths.is_empty() && !may_be_missing {
-        return Err((pattern.to_owned(), io::ErrorKind::NotFound.into()));
-    }
-    for path in paths {
-        let read = file::read(&under(root, &path), FILE_LIMIT, &mut content)
-            .and_then(|()| parse(&content, comments_continue));
-        match read {
-            Ok(assignments) => all.extend(assignments),
-            // What is too large for us is not so for systemd.
-            Err(error) if may_be_missing && error.kind() != io::ErrorKind::FileTooLarge => {}
-            Err(error) => return Err((path, error)),
-        }
-    }
-    Ok(all)
-}
-
-fn under(root: &Path, path: &Path) -> PathBuf {
+/// Finds a path of the machine below `root`.
+pub(super) fn under(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// The paths that a pattern names, sorted, as glob(3) finds them; a path without a pattern is itself.
-fn named(root: &Path, pattern: &Path) -> Vec<PathBuf> {
-    let is_pattern =
-        |part: &OsStr| glob::is_pattern(part.as_bytes()) || part.as_bytes().contains(&b'\\');
-    if !pattern.iter().any(is_pattern) {
-        return vec![pattern.to_owned()];
+/// Reads a file of `EnvironmentFile=`; of a pattern systemd reads all files that match.
+fn read_file(root: &Path, path: &str, continues: bool) -> io::Result<Vec<(String, String)>> {
+    if glob::is_pattern(path.as_bytes()) || path.contains('\\') {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let mut paths = vec![PathBuf::from("/")];
-    for part in pattern.iter().skip(1) {
-        paths = if is_pattern(part) {
-            paths
-                .iter()
-                .flat_map(|folder| matching(root, folder, part.as_bytes()))
-                .collect()
-        } else {
-            paths.into_iter().map(|folder| folder.join(part)).collect()
-        };
-    }
-    paths.retain(|path| under(root, path).symlink_metadata().is_ok());
-    paths.sort();
-    paths
-}
-
-/// The entries of a folder that match one part of a pattern; none where it cannot be read.
-fn matching(root: &Path, folder: &Path, part: &[u8]) -> Vec<PathBuf> {
-    let entries = fs::read_dir(under(root, folder))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .map(|entry| entry.file_name())
-        .filter(|name| {
-            // A leading dot has to be written.
-            let is_hidden = name.as_bytes().starts_with(b".");
-            (!is_hidden || part.starts_with(b".")) && glob::matches_part(part, name.as_bytes())
-        })
-        .map(|name| folder.join(name))
-        .collect()
+    let mut content = Vec::new();
+    file::read(&under(root, Path::new(path)), FILE_LIMIT, &mut content)?;
+    parse(&content, continues)
 }
 
 /// Reads the assignments of a file for `EnvironmentFile=`, valid or not.
@@ -209,101 +133,80 @@ fn matching(root: &Path, folder: &Path, part: &[u8]) -> Vec<PathBuf> {
 /// # Errors
 ///
 /// When it holds a NUL or what is not UTF-8: systemd refuses the whole file then.
-pub fn parse(content: &[u8], comments_continue: bool) -> io::Result<Vec<(OsString, OsString)>> {
+pub fn parse(content: &[u8], comments_continue: bool) -> io::Result<Vec<(String, String)>> {
+    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
     if content.contains(&0) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds a NUL"));
+        return Err(invalid("it holds a NUL"));
     }
-    let mut reader = Reader { rest: content };
-    let mut assignments = Vec::new();
-    while let Some(assignment) = reader.assignment(comments_continue) {
-        assignments.push(assignment);
-    }
-    for (name, value) in &assignments {
-        if name.to_str().is_none() || value.to_str().is_none() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it is not UTF-8",
-            ));
-        }
-    }
-    Ok(assignments)
+    let text = |bytes| String::from_utf8(bytes).map_err(|_| invalid("it is not UTF-8"));
+    let mut reader = Reader(content.iter().copied());
+    iter::from_fn(|| reader.assignment(comments_continue))
+        .map(|(name, value)| Ok((text(name)?, text(value)?)))
+        .collect()
 }
 
-/// What is left of a file for `EnvironmentFile=`.
-struct Reader<'a> {
-    rest: &'a [u8],
-}
+/// The rest of a file for `EnvironmentFile=`.
+struct Reader<'a>(iter::Copied<slice::Iter<'a, u8>>);
 
 impl Reader<'_> {
-    fn next(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(byte)
+    fn next_in_line(&mut self) -> Option<u8> {
+        self.0.next().filter(|byte| !is_newline(*byte))
     }
 
-    /// The next assignment; none at the end.
-    fn assignment(&mut self, comments_continue: bool) -> Option<(OsString, OsString)> {
+    /// Reads the next assignment; none at the end.
+    fn assignment(&mut self, comments_continue: bool) -> Option<(Vec<u8>, Vec<u8>)> {
         loop {
-            match self.next()? {
-                b'#' | b';' => self.comment(comments_continue)?,
+            match self.0.next()? {
+                b'#' | b';' => self.skip_comment(comments_continue),
                 byte if is_white(byte) => {}
                 first => {
                     if let Some(name) = self.name(first) {
-                        return Some((OsString::from_vec(name), OsString::from_vec(self.value())));
+                        return Some((name, self.value()));
                     }
                 }
             }
         }
     }
 
-    /// Passes over a comment; none at the end of the file.
-    fn comment(&mut self, comments_continue: bool) -> Option<()> {
-        loop {
-            match self.next()? {
-                b'\\' if comments_continue => drop(self.next()?),
-                byte if is_newline(byte) => return Some(()),
-                _ => {}
+    fn skip_comment(&mut self, continues: bool) {
+        while let Some(byte) = self.next_in_line() {
+            if byte == b'\\' && continues {
+                self.0.next();
             }
         }
     }
 
-    /// The name up to the `=`; none where the line has none.
+    /// Reads the name up to the `=`; none where the line has none.
     fn name(&mut self, first: u8) -> Option<Vec<u8>> {
         let mut name = vec![first];
         loop {
-            match self.next()? {
-                b'=' => {
-                    let end = name.iter().rposition(|byte| !is_white(*byte));
-                    name.truncate(end.map_or(0, |end| end + 1));
-                    return Some(name);
-                }
-                byte if is_newline(byte) => return None,
+            match self.next_in_line()? {
+                b'=' => break,
                 byte => name.push(byte),
             }
         }
+        while name.pop_if(|byte| is_white(*byte)).is_some() {}
+        Some(name)
     }
 
-    /// The value up to the end of its line, or of the file.
+    /// Reads the value up to the end of its line, or of the file.
     fn value(&mut self) -> Vec<u8> {
         let mut value = Vec::new();
         // White space at the end goes, where it stands in no quotes and behind no backslash.
         let mut kept = 0;
         // Quotes count at the beginning and behind a quoted part, not behind a plain one.
         let mut plain = false;
-        while let Some(byte) = self.next() {
+        while let Some(byte) = self.next_in_line() {
             match byte {
-                _ if is_newline(byte) => break,
                 b'"' if !plain => self.double_quoted(&mut value),
-                b'\'' if !plain => self.single_quoted(&mut value),
+                b'\'' if !plain => value.extend(self.0.by_ref().take_while(|byte| *byte != b'\'')),
                 _ if is_white(byte) => {
-                    if plain {
-                        value.push(byte);
-                    }
+                    value.extend(plain.then_some(byte));
                     continue;
                 }
                 b'\\' => {
                     plain = true;
-                    value.extend(self.next().filter(|byte| !is_newline(*byte)));
+                    value.extend(self.next_in_line());
                 }
                 _ => {
                     plain = true;
@@ -316,22 +219,15 @@ impl Reader<'_> {
         value
     }
 
-    fn single_quoted(&mut self, value: &mut Vec<u8>) {
-        while let Some(byte) = self.next().filter(|byte| *byte != b'\'') {
-            value.push(byte);
-        }
-    }
-
     fn double_quoted(&mut self, value: &mut Vec<u8>) {
-        while let Some(byte) = self.next().filter(|byte| *byte != b'"') {
-            if byte != b'\\' {
-                value.push(byte);
-                continue;
-            }
-            match self.next() {
-                Some(byte @ (b'"' | b'\\' | b'`' | b'$')) => value.push(byte),
-                Some(b'\n') | None => {}
-                Some(byte) => value.extend([b'\\', byte]),
+        while let Some(byte) = self.0.next().filter(|byte| *byte != b'"') {
+            match byte {
+                b'\\' => match self.0.next() {
+                    Some(byte @ (b'"' | b'\\' | b'`' | b'$')) => value.push(byte),
+                    Some(b'\n') | None => {}
+                    Some(byte) => value.extend([b'\\', byte]),
+                },
+                byte => value.push(byte),
             }
         }
     }
@@ -345,23 +241,16 @@ fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Splits `NAME=VALUE`.
-fn pair(assignment: &[u8]) -> Option<(OsString, OsString)> {
-    let at = memchr::memchr(b'=', assignment)?;
-    let part = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
-    Some((part(&assignment[..at]), part(&assignment[at + 1..])))
-}
-
-/// Whether systemd takes this for the name of a variable.
+/// True if systemd takes this for the name of a variable.
 fn is_name(name: &[u8]) -> bool {
-    name.first().is_some_and(|byte| !byte.is_ascii_digit())
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    let is_valid = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    name.first().is_some_and(|byte| !byte.is_ascii_digit()) && name.iter().all(is_valid)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -407,7 +296,7 @@ mod tests {
             for continues in [true, false] {
                 let read = parse(content.as_bytes(), continues).unwrap();
                 let read: Vec<_> = (read.iter())
-                    .map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap()))
+                    .map(|(name, value)| (&name[..], &value[..]))
                     .collect();
                 assert_eq!(read, expected, "{content:?}");
             }
@@ -423,7 +312,7 @@ mod tests {
         }
     }
 
-    /// A root with these files.
+    /// Makes a root with these files.
     fn root(name: &str, files: &[(&str, &str)]) -> PathBuf {
         let root =
             std::env::temp_dir().join(format!("kt-environment-{}-{name}", std::process::id()));
@@ -435,127 +324,89 @@ mod tests {
         root
     }
 
-    fn texts(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|text| (*text).to_owned()).collect()
-    }
-
-    #[test]
-    fn lets_each_source_override_those_before() {
-        let root = root(
-            "order",
-            &[
-                ("f", "D=file\nE=file\nF=file\n1=x\na b=x\n"),
-                ("proc/1/environ", "B=1\0C=1\0D=1\0X=1\0"),
-            ],
-        );
-        let sources = EnvironmentSettings {
-            made: Environment::from([("HOME".into(), "/root".into())]),
-            manager: texts(&["A=manager", "B=manager", "G=manager"]),
-            pass: texts(&["B", "C", "NOSUCH"]),
-            set: texts(&["C=unit", "D=unit", "H=a=b"]),
-            files: vec![("/nowhere".into(), true), ("/f".into(), false)],
-            unset: texts(&["E", "F=other", "G=manager", "NOSUCH"]),
-            comments_continue: false,
-        };
-        let environment: Vec<_> = (sources.environment(&root).unwrap().into_iter())
-            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
-            .collect();
-        assert_eq!(
-            environment,
-            [
-                "A=manager",
-                "B=1",
-                "C=unit",
-                "D=file",
-                "F=file",
-                "H=a=b",
-                "HOME=/root"
-            ]
-        );
-        fs::remove_dir_all(root).unwrap();
+    /// Returns what is said of these files as `EnvironmentFile=` of a unit with `A=unit`, of A and of B.
+    fn read(root: &Path, files: &[(&str, bool)]) -> Result<[String; 2], UnitError> {
+        let mut environment = Environment::default();
+        environment.set(&["A=unit".to_owned()]);
+        for (path, may_be_missing) in files {
+            environment.add_file(root, path, *may_be_missing, false)?;
+        }
+        Ok(
+            ["A", "B"].map(|name| match environment.get(OsStr::new(name)) {
+                Ok(value) => value.unwrap_or_default().to_str().unwrap().to_owned(),
+                Err(setting) => setting.to_owned(),
+            }),
+        )
     }
 
     #[test]
     fn names_the_file_that_cannot_be_read() {
         let long = "A=b\n".repeat((1 << 18) + 1);
         let root = root(
-            "missing",
-            &[("long", &long), ("nul", "\0"), ("d/x.env", "A=b")],
+            "files",
+            &[("long", &long), ("nul", "\0"), ("d/a.env", "A=b")],
         );
-        for (pattern, may_be_missing, fails) in [
-            ("/nowhere", false, true),
-            ("/nowhere", true, false),
-            ("/nowhere/*", false, true),
-            ("/nowhere/*", true, false),
-            ("/nul", false, true),
-            ("/nul", true, false),
-            ("/d", false, true),
-            ("/d", true, false),
-            // systemd reads it, so it is never passed over.
-            ("/long", true, true),
-            ("/d/*.env", false, false),
-        ] {
-            let sources = EnvironmentSettings {
-                files: vec![(pattern.into(), may_be_missing)],
-                ..EnvironmentSettings::default()
-            };
-            match sources.environment(&root) {
-                Ok(_) => assert!(!fails, "{pattern}"),
-                Err(UnitError::EnvironmentFile { path, .. }) => {
-                    assert!(fails && path == Path::new(pattern), "{pattern}");
+        for path in ["/nowhere", "/nul", "/d"] {
+            match read(&root, &[(path, false)]) {
+                Err(UnitError::EnvironmentFile { path: named, .. }) => {
+                    assert_eq!(named, Path::new(path));
                 }
-                Err(other) => panic!("{pattern}: {other:?}"),
+                other => panic!("{path}: {other:?}"),
+            }
+            assert_eq!(
+                read(&root, &[(path, true)]).unwrap(),
+                ["unit", ""],
+                "{path}"
+            );
+        }
+        // systemd reads more, and more files.
+        for path in ["/long", "/d/*.env", "/nowhere/[a].env", "/d/\\a.env"] {
+            for may_be_missing in [true, false] {
+                let setting = format!("EnvironmentFile={path}");
+                let file = (path, may_be_missing);
+                assert_eq!(read(&root, &[file]).unwrap(), [&setting[..], &setting]);
+                let later = [("/nowhere", true), file, ("/d/a.env", false)];
+                assert_eq!(read(&root, &later).unwrap(), ["b", &setting[..]]);
             }
         }
         fs::remove_dir_all(root).unwrap();
     }
 
     #[test]
-    fn finds_files_as_glob_does() {
-        let root = root(
-            "glob",
-            &[
-                "e/b.env", "e/a.env", "e/.h.env", "e/c.conf", "f/a.env", "e/{x,y}", "e/*",
+    fn takes_variables_away() {
+        let mut environment = Environment::default();
+        environment.set(&["A=1", "B=2", "C=3", "D=4"].map(str::to_owned));
+        environment.hide(&["E", "F"], "User=");
+        environment.unset(&["A", "B=2", "C=2", "E", "F=2"].map(str::to_owned));
+        let said = ["A", "B", "C", "D", "E", "F"].map(|name| {
+            let value = environment.get(OsStr::new(name));
+            value.map(|value| value.and_then(OsStr::to_str))
+        });
+        assert_eq!(
+            said,
+            [
+                Ok(None),
+                Ok(None),
+                Ok(Some("3")),
+                Ok(Some("4")),
+                Ok(None),
+                Err("User=")
             ]
-            .map(|path| (path, "")),
         );
-        for (pattern, expected) in [
-            ("/e/*.env", &["/e/a.env", "/e/b.env"][..]),
-            ("/?/[ab].env", &["/e/a.env", "/e/b.env", "/f/a.env"]),
-            ("/*/a.env", &["/e/a.env", "/f/a.env"]),
-            ("/e/.*.env", &["/e/.h.env"]),
-            ("/e*/{x,y}", &["/e/{x,y}"]),
-            ("/e/\\*", &["/e/*"]),
-            ("/e/a.env/*", &[]),
-            ("/nowhere", &["/nowhere"]),
-            ("/n*", &[]),
-        ] {
-            let expected: Vec<_> = expected.iter().map(PathBuf::from).collect();
-            assert_eq!(named(&root, Path::new(pattern)), expected, "{pattern}");
-        }
-        fs::remove_dir_all(root).unwrap();
-    }
-
-    #[test]
-    fn makes_up_what_systemd_does_for_users_and_folders() {
-        let root = std::env::temp_dir().join(format!("kubelet-tunables-m-{}", std::process::id()));
-        fs::create_dir_all(root.join("etc")).unwrap();
-        fs::write(
-            root.join("etc/passwd"),
-            "root:x:0:0:root:/root:/bin/bash\nbroken\nk:x:7:7::/srv/k:/bin/sh\n",
-        )
-        .unwrap();
-        let home = |user| of_user(&root, user).get(OsStr::new("HOME")).cloned();
-        assert_eq!(home("root"), Some("/root".into()));
-        assert_eq!(home("7"), Some("/srv/k".into()));
-        assert_eq!(home("nobody"), None);
-        assert_eq!(home(""), None);
-        fs::remove_dir_all(root).unwrap();
-        let folders = |names: &[&str]| {
-            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-            of_folders("X", "/run", &names).map(|(_, value)| value)
-        };
-        assert_eq!(folders(&[]), None);
-        assert_eq!(folders(&["k", "a/b:link"]), Some("/run/k:/run/a/b".into()));
+        let mut other = Environment::default();
+        other.set(&["A=own".to_owned()]);
+        other.add_unset(&environment, &["A", "C=3", "F", "G=x"].map(str::to_owned));
+        let said = ["A", "C", "D", "F", "G"].map(|name| other.get(OsStr::new(name)));
+        let [own, three] = ["own", "3"].map(OsStr::new);
+        assert_eq!(
+            said,
+            [
+                Ok(Some(own)),
+                Ok(Some(three)),
+                Ok(None),
+                Err("User="),
+                Ok(None)
+            ]
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,8 +32,9 @@ fn main() -> io::Result<()> {
         ["compare"] => compare(),
         ["cost", unit, count] => cost(unit, number(count)),
         ["ask", unit] => ask(unit),
+        ["reexec", unit, count] => reexec(unit, number(count)),
         _ => Err(io::Error::other(
-            "usage: words lay ROOT SEED COUNT | inside UNIT | compare | cost UNIT COUNT | ask UNIT",
+            "usage: words lay ROOT SEED COUNT | inside UNIT | compare | cost UNIT COUNT | ask UNIT | reexec UNIT COUNT",
         )),
     }
 }
@@ -61,8 +62,8 @@ fn dump() -> io::Result<()> {
 fn inside(unit: &str) -> io::Result<()> {
     let start = systemd::exec_start(Path::new("/"), OsStr::new(unit))
         .map_err(|trouble| not_said(&trouble))?;
-    let words = start.commands[0]
-        .words(|name| env::var_os(name).or_else(|| start.hidden.get(name).cloned()));
+    let words = start.commands[0].words(&start.environment);
+    let words = words.map_err(|trouble| not_said(&trouble))?;
     fs::write(format!("{RESULTS}/{unit}.inside"), ended(&words[1..]))
 }
 
@@ -139,6 +140,26 @@ fn ask(unit: &str) -> io::Result<()> {
         .map(drop)
 }
 
+/// Asks without a pause while systemd executes itself anew so many times, and prints how many questions had no answer.
+fn reexec(unit: &str, count: u64) -> io::Result<()> {
+    let (mut asked, mut unanswered) = (0, Vec::new());
+    for _ in 0..count {
+        let mut child = Command::new("systemctl").arg("daemon-reexec").spawn()?;
+        while child.try_wait()?.is_none() {
+            asked += 1;
+            unanswered.extend(ask(unit).err());
+        }
+    }
+    println!(
+        "{count} daemon-reexecs: asked {asked} times, {} times unanswered",
+        unanswered.len()
+    );
+    for error in unanswered {
+        println!("  {error}");
+    }
+    Ok(())
+}
+
 /// Compares what each unit got with what is said within it and by hand.
 fn compare() -> io::Result<()> {
     let mut units: Vec<PathBuf> = fs::read_dir("/etc/words")?
@@ -146,13 +167,14 @@ fn compare() -> io::Result<()> {
         .filter(|path| path.extension() == Some(OsStr::new("unit")))
         .collect();
     units.sort();
-    let (mut passed, mut failed, mut refused) = (0, 0, 0);
+    let (mut passed, mut failed, mut refused, mut unknown) = (0, 0, 0, 0);
     for path in units {
         let name = format!("{}.service", path.file_stem().unwrap_or_default().display());
         match disagreement(&name) {
-            Ok(started) => {
+            Ok(outcome) => {
                 passed += 1;
-                refused += u32::from(!started);
+                refused += u32::from(outcome == Outcome::Refused);
+                unknown += u32::from(outcome == Outcome::NotKnown);
             }
             Err(text) => {
                 failed += 1;
@@ -178,37 +200,97 @@ fn compare() -> io::Result<()> {
             println!("FAILED: {name}: {said}, not {expected}");
         }
     }
+    for (name, _, expected) in NEXT {
+        let said = match systemd::next_start(Path::new("/"), OsStr::new(name)) {
+            Ok(next) => format!("{next:?}"),
+            Err(trouble) => format!("{trouble:?}"),
+        };
+        if said == expected {
+            passed += 1;
+        } else {
+            failed += 1;
+            println!("FAILED: {name}: {said}, not {expected}");
+        }
+    }
     println!(
-        "{passed} passed, {failed} failed ({refused} of them units that systemd does not start)"
+        "{passed} passed, {failed} failed ({refused} are units that systemd does not start, of {unknown} the words are not known by hand)"
     );
     Ok(())
 }
 
-/// What differs, if anything does; otherwise whether systemd started the unit.
-fn disagreement(name: &str) -> Result<bool, String> {
+/// What is found of a unit of which nothing that is said is wrong.
+#[derive(PartialEq)]
+enum Outcome {
+    Same,
+    /// systemd does not start it.
+    Refused,
+    /// A word refers to a variable that only systemd knows.
+    NotKnown,
+}
+
+/// Variables of the units here, besides those that they get.
+const VARIABLES: [&str; 20] = [
+    "A",
+    "B",
+    "C",
+    "D",
+    "CD",
+    "AB",
+    "_",
+    "_x",
+    "A2",
+    "1A",
+    "IP",
+    "ROLES",
+    "MANAGER",
+    "DEFAULT",
+    "SPACE",
+    "TERM",
+    "container",
+    "HOME",
+    "USER",
+    "RUNTIME_DIRECTORY",
+];
+
+/// What differs, if anything does.
+fn disagreement(name: &str) -> Result<Outcome, String> {
     let result = |what: &str| fs::read(format!("{RESULTS}/{name}.{what}")).ok();
+    let text = fs::read_to_string(format!("/etc/systemd/system/{name}")).unwrap_or_default();
     let by_hand = systemd::load(Path::new("/"), OsStr::new(name));
+    let said = by_hand.as_ref().ok().map(|unit| {
+        let command = &unit.service.commands[0];
+        command.words(&unit.service.environment)
+    });
+    let is_known = match &said {
+        Some(Err(UnitError::UnknownVariable { name, setting })) => {
+            let (setting, value) = setting.split_once('=').unwrap_or_default();
+            if !text.contains(&format!("{setting}=")) || !text.contains(value) {
+                return Err(format!("by hand: {setting}= may set {}", name.display()));
+            }
+            false
+        }
+        _ => true,
+    };
     let Some(words) = result("words") else {
         return match by_hand {
             Err(
                 UnitError::EnvironmentFile { .. } | UnitError::Broken(_) | UnitError::NoCommand,
-            ) => Ok(false),
+            ) => Ok(Outcome::Refused),
+            Ok(_) if !is_known => Ok(Outcome::Refused),
             other => Err(format!("it was not started, by hand: {other:?}")),
         };
     };
     let by_hand = by_hand.map_err(|trouble| format!("{trouble:?}"))?;
     let words: Vec<_> = words.split_inclusive(|&byte| byte == 0).skip(1).collect();
     let words = words.concat();
-    let said = by_hand.start.commands[0].words(|name| by_hand.environment.get(name).cloned());
-    same("words by hand", &ended(&said[1..]), &words)?;
+    if let Some(Ok(said)) = said {
+        same("words by hand", &ended(&said[1..]), &words)?;
+    }
     same(
         "words inside",
         &result("inside").unwrap_or_default(),
         &words,
     )?;
-    let mut said: BTreeMap<_, _> = (by_hand.environment.into_iter())
-        .map(|(name, value)| (name.into_vec(), value.into_vec()))
-        .collect();
     let environment: BTreeMap<_, _> = result("environment")
         .unwrap_or_default()
         .split(|&byte| byte == 0)
@@ -216,29 +298,49 @@ fn disagreement(name: &str) -> Result<bool, String> {
             let at = text.iter().position(|&byte| byte == b'=')?;
             Some((text[..at].to_vec(), text[at + 1..].to_vec()))
         })
-        // What systemd makes up for each process: HOME with `WorkingDirectory=~`, USER from 257 on.
-        .filter(|(name, _)| match &name[..] {
-            b"INVOCATION_ID" | b"JOURNAL_STREAM" | b"SYSTEMD_EXEC_PID" => false,
-            b"HOME" | b"USER" => said.contains_key(name),
-            name => !name.starts_with(b"MEMORY_PRESSURE_"),
+        // What systemd makes up for each process.
+        .filter(|(name, _)| {
+            !matches!(
+                &name[..],
+                b"INVOCATION_ID" | b"JOURNAL_STREAM" | b"SYSTEMD_EXEC_PID"
+            ) && !name.starts_with(b"MEMORY_PRESSURE_")
         })
         .collect();
-    // From systemd 262 on variables in commands are replaced from more than a process gets.
-    let text = fs::read_to_string(format!("/etc/systemd/system/{name}")).unwrap_or_default();
-    if text.contains("UnsetEnvironment=") {
-        said.retain(|name, _| environment.contains_key(name));
+    let names = VARIABLES.map(|name| name.as_bytes().to_vec());
+    for name in names.iter().chain(environment.keys()) {
+        let name = OsStr::from_bytes(name);
+        let real = environment.get(name.as_bytes()).map(Vec::as_slice);
+        // From systemd 262 on variables in commands are replaced from more than a process gets.
+        if real.is_none() && text.contains("UnsetEnvironment=") {
+            continue;
+        }
+        // What only systemd knows is right whatever it is.
+        if let Ok(said) = by_hand.service.environment.get(name) {
+            let shown = |value: Option<&[u8]>| match value {
+                Some(value) => [b"=", value].concat(),
+                None => b" is not set".to_vec(),
+            };
+            same(
+                &format!("{} by hand", name.display()),
+                &shown(said.map(OsStr::as_bytes)),
+                &shown(real),
+            )?;
+        }
     }
-    let shown = |variables: &BTreeMap<Vec<u8>, Vec<u8>>| -> Vec<u8> {
-        let text = |(name, value): (&Vec<u8>, &Vec<u8>)| [name, &b"="[..], value, b"\0"].concat();
-        variables.iter().flat_map(text).collect()
-    };
-    same("environment by hand", &shown(&said), &shown(&environment))?;
-    same(
-        "directory by hand",
-        by_hand.working_directory.as_os_str().as_bytes(),
-        &result("directory").unwrap_or_default(),
-    )?;
-    Ok(true)
+    match by_hand.working_directory {
+        Some(directory) => same(
+            "directory by hand",
+            directory.as_os_str().as_bytes(),
+            &result("directory").unwrap_or_default(),
+        )?,
+        None if text.contains("WorkingDirectory=~") && text.contains("User=") => {}
+        None => return Err("the directory is not known by hand".to_owned()),
+    }
+    Ok(if is_known {
+        Outcome::Same
+    } else {
+        Outcome::NotKnown
+    })
 }
 
 fn same(what: &str, said: &[u8], real: &[u8]) -> Result<(), String> {
@@ -275,8 +377,36 @@ const NAMES: [(&str, &str); 12] = [
     ("x.socket", "NotFound"),
 ];
 
+/// Units that are started, their settings, and what is said of their next start.
+const NEXT: [(&str, &str, &str); 8] = [
+    ("next-runs", "ExecStart=/bin/sleep 600", "Running"),
+    (
+        "next-notifies-late",
+        "Type=notify\nExecStart=/bin/sleep 600",
+        "Running",
+    ),
+    (
+        "next-waits",
+        "ExecStartPre=/bin/sleep 600\nExecStart=/bin/true",
+        "Starting",
+    ),
+    (
+        "next-retries",
+        "ExecStart=/bin/false\nRestart=always\nRestartSec=300",
+        "Retries { within: 300s }",
+    ),
+    ("next-gives-up", "ExecStart=/bin/false", "GivenUp"),
+    (
+        "next-hits-limit",
+        "ExecStart=/bin/false\nRestart=always\nRestartSec=10ms",
+        "GivenUp",
+    ),
+    ("next-ends", "ExecStart=/bin/true", "Stopped"),
+    ("next-nowhere", "", "NotFound"),
+];
+
 /// Shapes of the field: the command's arguments, more settings, and the file that `EnvironmentFile=` may name.
-const SHAPES: [(&str, &str, &str, &[u8]); 34] = [
+const SHAPES: [(&str, &str, &str, &[u8]); 43] = [
     ("kubeadm", "$A $B $UNSET $C", "Environment=\"A=--bootstrap-kubeconfig=/b --kubeconfig=/k\"\nEnvironment=\"B=--config=/c\"\nEnvironmentFile=-FILE\nEnvironmentFile=-/nowhere\nRemainAfterExit=yes", b"C=\"--x --y=z\"\n"),
     ("kubespray", "$A \\\n  $B \\\n  $UNSET", "EnvironmentFile=-FILE", b"A=\"--v=2 \\\n--config=/c \\\n --node-ip=192.0.2.2\"\n# comment\nB='x y'\n"),
     ("kops", "\"$DAEMON_ARGS\"", "EnvironmentFile=FILE", b"DAEMON_ARGS=\"--config=/c --v=2\"\nHOME=\"/root\"\n"),
@@ -310,6 +440,15 @@ const SHAPES: [(&str, &str, &str, &[u8]); 34] = [
     ("unset", "$A $B $C ${A}", "Environment=A=1 B=2 C=3\nUnsetEnvironment=A B=2 C=4", b""),
     ("pass", "$container $HOME $TERM x$PATH ${PATH}", "PassEnvironment=container HOME TERM NOSUCH", b""),
     ("manager", "$MANAGER $DEFAULT ${PATH}", "Environment=DEFAULT=unit", b""),
+    ("pass-elsewhere", "$A", "PassEnvironment=container HOME\nEnvironment=A=b", b""),
+    ("pass-overridden", "$container", "PassEnvironment=container\nEnvironment=container=x", b""),
+    ("glob-before", "$A ${B}", "EnvironmentFile=/etc/words/glob/*.env\nEnvironmentFile=FILE", b"A=x\nB=y\n"),
+    ("glob-elsewhere", "--x", "EnvironmentFile=/etc/words/glob/*.env", b""),
+    ("folders", "$RUNTIME_DIRECTORY $STATE_DIRECTORY", "RuntimeDirectory=k\nEnvironment=STATE_DIRECTORY=x", b""),
+    ("user", "$HOME x$USER ${USER}", "User=root\nWorkingDirectory=~", b""),
+    ("no-user", "x$USER ${USER} ${HOME} $LOGNAME", "", b""),
+    ("login", "${HOME}", "SetLoginEnvironment=yes", b""),
+    ("user-home", "${HOME}", "WorkingDirectory=~", b""),
     ("directory", "$A", "WorkingDirectory=-/nowhere", b""),
 ];
 
@@ -336,6 +475,12 @@ fn lay(root: &Path, seed: u64, count: u64) -> io::Result<()> {
             _ => "",
         };
         place.unit(&format!("shape-{name}"), prefix, arguments, settings, file)?;
+    }
+    for (name, settings, _) in NEXT {
+        if !settings.is_empty() {
+            let path = place.units.join(format!("{name}.service"));
+            fs::write(path, format!("[Service]\n{settings}\n"))?;
+        }
     }
     for (name, content) in [
         ("template@", "ExecStart=/bin/x %i"),
@@ -423,9 +568,10 @@ impl Random {
 
     /// Arguments of a command in a unit, quoted in all ways.
     fn arguments(&mut self) -> String {
-        const PARTS: [&str; 24] = [
+        const PARTS: [&str; 26] = [
             "$A", "${A}", "$B", "${B}", "$$", "$", "{", "}", ":", "--x=", "é", "${A:-b}", "${A",
-            "$AB", "${A B}", "/", ".", "%%", "x", "\\\\", "\\t", "\\x24", "${CD}", "$CD",
+            "$USER", "$HOME", "$AB", "${A B}", "/", ".", "%%", "x", "\\\\", "\\t", "\\x24",
+            "${CD}", "$CD",
         ];
         let mut arguments = String::new();
         for _ in 0..=self.below(6) {
@@ -459,6 +605,7 @@ impl Random {
                 "EnvironmentFile=FILE\n",
                 "EnvironmentFile=-FILE\n",
                 "EnvironmentFile=-/etc/words/glob/*\nEnvironmentFile=-FILE\n",
+                "EnvironmentFile=FILE\nEnvironmentFile=-/etc/words/glob/*.env\n",
             ]));
         }
         if self.below(4) == 0 {
@@ -467,6 +614,9 @@ impl Random {
                 "UnsetEnvironment=B CD=\n",
                 "UnsetEnvironment=A=a\n",
                 "PassEnvironment=container HOME\n",
+                "PassEnvironment=A PATH\n",
+                "User=root\n",
+                "RuntimeDirectory=k\n",
                 "WorkingDirectory=/etc\n",
                 "WorkingDirectory=-/nowhere\n",
                 "WorkingDirectory=~\n",
