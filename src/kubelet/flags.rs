@@ -1,70 +1,55 @@
 //! Reads kubelet's command line as Go's pflag does, as far as it decides about protectKernelDefaults.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use memchr::memmem;
 
-use super::gates::Gates;
+use super::config::Settings;
+use super::value::{IN_USER_NAMESPACE, SetBy, parse_bool};
 
-// The flags of kubelet 1.20 to 1.37. Source: kubernetes' `cmd/kubelet/app/options` and `component-base/logs`.
+// The flags of kubelet 1.20 to 1.37, those dropped meanwhile too. Any other flag takes a number, a duration or the like, or
+// is of a version that is not known here. Source: kubernetes' `cmd/kubelet/app/options` and `component-base/logs`.
 
 /// Switches: what stands behind one is not its value.
-const SWITCHES: &str = " anonymous-auth authentication-token-webhook cgroups-per-qos \
-    contention-profiling cpu-cfs-quota enable-controller-attach-detach enable-debugging-handlers \
-    enable-server exit-on-lock-contention experimental-allocatable-ignore-eviction fail-cgroupv1 \
-    fail-swap-on help kernel-memcg-notification local-storage-capacity-isolation \
-    log-json-split-stream log-text-split-stream make-iptables-util-chains protect-kernel-defaults \
-    register-node rotate-certificates rotate-server-certificates seccomp-default \
-    serialize-image-pulls ";
-/// Switches that newer kubelets no longer have.
-const SWITCHES_GONE: &str = " enable-cadvisor-json-endpoints \
+const SWITCHES: &str = " \
+    anonymous-auth authentication-token-webhook cgroups-per-qos contention-profiling cpu-cfs-quota \
+    enable-cadvisor-json-endpoints enable-controller-attach-detach enable-debugging-handlers \
+    enable-server exit-on-lock-contention experimental-allocatable-ignore-eviction \
     experimental-check-node-capabilities-before-mount experimental-kernel-memcg-notification \
-    experimental-logging-sanitization keep-terminated-pod-volumes really-crash-for-testing \
-    redirect-container-streaming register-schedulable runonce ";
-/// The same of the libraries in it.
-const LIBRARY_SWITCHES_GONE: &str = " add-dir-header alsologtostderr docker-only docker-tls \
-    enable-load-reader log-cadvisor-usage logtostderr one-output skip-headers skip-log-headers \
-    storage-driver-secure ";
+    experimental-logging-sanitization fail-cgroupv1 fail-swap-on help keep-terminated-pod-volumes \
+    kernel-memcg-notification local-storage-capacity-isolation log-json-split-stream \
+    log-text-split-stream make-iptables-util-chains protect-kernel-defaults \
+    really-crash-for-testing redirect-container-streaming register-node register-schedulable \
+    rotate-certificates rotate-server-certificates runonce seccomp-default serialize-image-pulls ";
+/// Switches of klog, cAdvisor and the like, which kubelet's second reading does not know as such.
+const LIBRARY_SWITCHES: &str = " \
+    add-dir-header alsologtostderr docker-only docker-tls enable-load-reader log-cadvisor-usage \
+    logtostderr one-output skip-headers skip-log-headers storage-driver-secure version ";
 /// Flags whose value may be any text, even one that looks like a flag.
-const TEXTS: &str = " allowed-unsafe-sysctls authorization-mode bootstrap-kubeconfig cert-dir \
-    cgroup-driver cgroup-root client-ca-file cloud-provider cluster-dns cluster-domain config \
-    config-dir container-log-max-size container-runtime-endpoint cpu-manager-policy \
-    cpu-manager-policy-options enforce-node-allocatable eviction-hard eviction-minimum-reclaim \
-    eviction-soft eviction-soft-grace-period experimental-mounter-path feature-gates hairpin-mode \
+const TEXTS: &str = " \
+    allowed-unsafe-sysctls authorization-mode azure-container-registry-config boot-id-file \
+    bootstrap-kubeconfig cert-dir cgroup-driver cgroup-root client-ca-file cloud-config \
+    cloud-provider cluster-dns cluster-domain cni-bin-dir cni-cache-dir cni-conf-dir config \
+    config-dir container-hints container-log-max-size container-runtime container-runtime-endpoint \
+    containerd containerd-namespace cpu-manager-policy cpu-manager-policy-options docker \
+    docker-endpoint docker-env-metadata-whitelist docker-root docker-tls-ca docker-tls-cert \
+    docker-tls-key dynamic-config-dir enforce-node-allocatable event-storage-age-limit \
+    event-storage-event-limit eviction-hard eviction-minimum-reclaim eviction-soft \
+    eviction-soft-grace-period experimental-bootstrap-kubeconfig \
+    experimental-dockershim-root-directory experimental-mounter-path feature-gates hairpin-mode \
     hostname-override image-credential-provider-bin-dir image-credential-provider-config \
     image-service-endpoint kube-api-content-type kube-reserved kube-reserved-cgroup kubeconfig \
-    kubelet-cgroups lock-file logging-format manifest-url manifest-url-header \
-    memory-manager-policy node-ip node-labels pod-cidr pod-manifest-path provider-id qos-reserved \
-    reserved-cpus resolv-conf root-dir runtime-cgroups system-cgroups system-reserved \
-    system-reserved-cgroup tls-cert-file tls-cipher-suites tls-min-version tls-private-key-file \
-    topology-manager-policy topology-manager-policy-options topology-manager-scope v vmodule \
-    volume-plugin-dir ";
-/// The same that newer kubelets no longer have.
-const TEXTS_GONE: &str = " azure-container-registry-config boot-id-file cloud-config cni-bin-dir \
-    cni-cache-dir cni-conf-dir container-hints container-runtime containerd containerd-namespace \
-    docker docker-endpoint docker-env-metadata-whitelist docker-root docker-tls-ca \
-    docker-tls-cert docker-tls-key dynamic-config-dir event-storage-age-limit \
-    event-storage-event-limit experimental-bootstrap-kubeconfig \
-    experimental-dockershim-root-directory log-dir log-file machine-id-file \
-    master-service-namespace network-plugin non-masquerade-cidr pod-infra-container-image \
+    kubelet-cgroups lock-file log-dir log-file logging-format machine-id-file manifest-url \
+    manifest-url-header master-service-namespace memory-manager-policy network-plugin node-ip \
+    node-labels non-masquerade-cidr pod-cidr pod-infra-container-image pod-manifest-path \
+    provider-id qos-reserved reserved-cpus resolv-conf root-dir runtime-cgroups \
     seccomp-profile-root storage-driver-db storage-driver-host storage-driver-password \
-    storage-driver-table storage-driver-user ";
-/// Flags whose value is a number, a duration or the like.
-const OTHERS: &str = " address authentication-token-webhook-cache-ttl \
-    authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl \
-    container-log-max-files cpu-cfs-quota-period cpu-manager-reconcile-period event-burst \
-    event-qps eviction-max-pod-grace-period eviction-pressure-transition-period \
-    file-check-frequency healthz-bind-address healthz-port housekeeping-interval \
-    http-check-frequency image-gc-high-threshold image-gc-low-threshold kube-api-burst \
-    kube-api-qps log-flush-frequency log-json-info-buffer-size log-text-info-buffer-size \
-    max-open-files max-pods maximum-dead-containers maximum-dead-containers-per-container \
-    minimum-container-ttl-duration minimum-image-ttl-duration node-status-max-images \
-    node-status-update-frequency oom-score-adj pod-max-pids pods-per-core port read-only-port \
-    register-with-taints registry-burst registry-qps reserved-memory runtime-request-timeout \
-    streaming-connection-idle-timeout sync-frequency volume-stats-agg-period ";
+    storage-driver-table storage-driver-user system-cgroups system-reserved system-reserved-cgroup \
+    tls-cert-file tls-cipher-suites tls-min-version tls-private-key-file topology-manager-policy \
+    topology-manager-policy-options topology-manager-scope v vmodule volume-plugin-dir ";
 
-/// What the command line says.
+/// The flags of a command line that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     /// The last `--config`, unless it is empty.
@@ -72,24 +57,13 @@ pub struct Arguments {
     /// The last `--config-dir`, unless it is empty.
     pub config_dir: Option<OsString>,
     /// The flags that beat all files.
-    pub flags: Flags,
+    pub flags: Settings,
     /// The flags that files beat: what kubelet finds when it reads its words for the first time.
-    pub initial: Flags,
-    /// The first word that not every version of kubelet takes.
-    pub may_refuse: Option<String>,
+    pub initial: Settings,
     /// The word `--dynamic-config-dir`, unless it is empty: a kubelet up to 1.23 may go by a file that is kept there.
     pub dynamic: Option<String>,
     /// The word `--runonce`: a kubelet that has it never looks at its tunables.
     pub run_once: Option<String>,
-}
-
-/// The flags that files have keys for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// The last `--protect-kernel-defaults` and the word it stood in.
-    pub protect: Option<(bool, String)>,
-    /// The gates of all `--feature-gates`.
-    pub gates: Gates,
 }
 
 /// Kubelet reads its words twice when there is a file or a folder: the second time for the flags that beat it.
@@ -116,7 +90,7 @@ impl Arguments {
         let flags = Self::read(words, Reading::Second)?.flags;
         let mut initial = std::mem::replace(&mut first.flags, flags);
         if first.config.is_some() {
-            // The file takes the place of what was read; the gates are set already.
+            // The file replaces what was read; the gates are set already.
             initial.protect = None;
         }
         Ok(Self { initial, ..first })
@@ -127,10 +101,10 @@ impl Arguments {
         let (mut help, mut version) = (false, false);
         let mut words = words.iter().map(|word| word.as_bytes()).peekable();
         while let Some(word) = words.next() {
-            let shown = || String::from_utf8_lossy(word).into_owned();
+            let shown = String::from_utf8_lossy(word);
             let Some(flag) = word.strip_prefix(b"-").filter(|flag| !flag.is_empty()) else {
                 if reading == Reading::First {
-                    return Err(format!("unknown command \"{}\"", shown()));
+                    return Err(format!("unknown command \"{shown}\""));
                 }
                 continue;
             };
@@ -144,55 +118,54 @@ impl Arguments {
                 [b'h', b'=', _, ..] => &[b"help", &flag[1..]].concat(),
                 b"v" => b"v",
                 [b'v', ..] => continue,
-                _ => return Err(format!("unknown shorthand flag in \"{}\"", shown())),
+                // Source: `parseSingleShortArg` in pflag.
+                _ if flag.starts_with(b"test.") => continue,
+                _ => return Err(format!("unknown shorthand flag in \"{shown}\"")),
             };
-            let (name, value) = match long.iter().position(|&byte| byte == b'=') {
-                Some(at) => (&long[..at], Some(&long[at + 1..])),
-                None => (long, None),
-            };
+            let mut parts = long.splitn(2, |&byte| byte == b'=');
+            let name = parts.next().unwrap_or_default();
             if matches!(name.first(), None | Some(b'-')) {
-                return Err(format!("bad flag syntax: {}", shown()));
+                return Err(format!("bad flag syntax: {shown}"));
             }
-            let name: Vec<u8> = name
-                .iter()
-                .map(|&byte| if byte == b'_' { b'-' } else { byte })
-                .collect();
-            let (takes, in_all) = FlagArgument::of(&name, reading);
-            if !in_all {
-                arguments.may_refuse.get_or_insert_with(shown);
-            }
-            let value = match value {
+            let dashed = |&byte| if byte == b'_' { b'-' } else { byte };
+            let name: Vec<u8> = name.iter().map(dashed).collect();
+            let is_in = |list: &str| {
+                let name = [b" ", name.as_slice(), b" "].concat();
+                memmem::find(list.as_bytes(), &name).is_some()
+            };
+            let value = match parts.next() {
                 Some(value) => Some(value),
-                None => match takes {
-                    FlagArgument::Nothing => Some(&b"true"[..]),
-                    FlagArgument::NoFlag => words.next_if(|next| !looks_like_a_flag(next)),
-                    FlagArgument::Any => match words.next() {
-                        Some(next) => Some(next),
-                        None => return Err(format!("{} needs an argument", shown())),
-                    },
-                },
+                None if is_in(TEXTS) || reading == Reading::Second && is_in(LIBRARY_SWITCHES) => {
+                    let next = words.next();
+                    Some(next.ok_or_else(|| format!("{shown} needs an argument"))?)
+                }
+                None if is_in(SWITCHES) || is_in(LIBRARY_SWITCHES) => Some(&b"true"[..]),
+                // What looks like a flag is no value for a number or the like, and may stand behind a switch that is not
+                // known here.
+                None => words.next_if(|next| !looks_like_a_flag(next)),
             };
             let boolean = || {
                 let value = value.and_then(parse_bool);
-                value.ok_or_else(|| format!("invalid boolean in {}", shown()))
+                value.ok_or_else(|| format!("invalid boolean in {shown}"))
             };
-            let path = || value.filter(|path| !path.is_empty()).map(os_string);
+            let path = || {
+                let value = value.filter(|value| !value.is_empty());
+                value.map(|value| OsStr::from_bytes(value).to_os_string())
+            };
             match (name.as_slice(), reading) {
                 (b"protect-kernel-defaults", _) => {
-                    arguments.flags.protect = Some((boolean()?, shown()));
+                    arguments.flags.protect = Some((boolean()?, SetBy::Flag(shown.to_string())));
                 }
                 (b"feature-gates", _) => {
                     let value = String::from_utf8_lossy(value.unwrap_or_default());
-                    match arguments.flags.gates.read(&value) {
-                        Err(part) => return Err(format!("invalid feature gate \"{part}\"")),
-                        Ok(Some(_)) => drop(arguments.may_refuse.get_or_insert_with(shown)),
-                        Ok(None) => {}
-                    }
+                    let gate = in_user_namespace(&value)
+                        .map_err(|part| format!("invalid feature gate \"{part}\""))?;
+                    arguments.flags.in_user_namespace = gate.or(arguments.flags.in_user_namespace);
                 }
                 (b"config", _) => arguments.config = path(),
                 (b"config-dir", _) => arguments.config_dir = path(),
-                (b"dynamic-config-dir", _) => arguments.dynamic = path().map(|_| shown()),
-                (b"runonce", _) => arguments.run_once = boolean()?.then(shown),
+                (b"dynamic-config-dir", _) => arguments.dynamic = path().map(|_| shown.to_string()),
+                (b"runonce", _) => arguments.run_once = boolean()?.then(|| shown.to_string()),
                 (b"help", Reading::First) => help = boolean()?,
                 (b"help", Reading::Second) => return Err("it prints its help".to_string()),
                 (b"version", Reading::First) => {
@@ -214,53 +187,27 @@ impl Arguments {
     }
 }
 
-/// What a flag takes that has no `=`.
-enum FlagArgument {
-    Nothing,
-    /// The next word, whatever it is.
-    Any,
-    /// The next word unless it looks like a flag, which is no value for a number or the like, and may stand behind a switch
-    /// that is not known here.
-    NoFlag,
-}
-
-impl FlagArgument {
-    /// What the flag takes, and whether newer kubelets still have it.
-    fn of(name: &[u8], reading: Reading) -> (Self, bool) {
-        let word = [b" ", name, b" "].concat();
-        let finder = memmem::Finder::new(&word);
-        let is_in = |list: &str| finder.find(list.as_bytes()).is_some();
-        let of_a_library = || match reading {
-            Reading::First => Self::Nothing,
-            Reading::Second => Self::Any,
-        };
-        match name {
-            b"version" => (of_a_library(), true),
-            _ if is_in(TEXTS) => (Self::Any, true),
-            _ if is_in(TEXTS_GONE) => (Self::Any, false),
-            _ if is_in(SWITCHES) => (Self::Nothing, true),
-            _ if is_in(SWITCHES_GONE) => (Self::Nothing, false),
-            _ if is_in(LIBRARY_SWITCHES_GONE) => (of_a_library(), false),
-            _ => (Self::NoFlag, is_in(OTHERS)),
+/// Reads a value of `--feature-gates`, such as `A=true,B=false`, and returns the setting of `KubeletInUserNamespace`.
+///
+/// Source: `MapStringBool` in `k8s.io/component-base/cli/flag`.
+///
+/// # Errors
+///
+/// Returns the part that kubelet does not take.
+fn in_user_namespace(value: &str) -> Result<Option<bool>, &str> {
+    let mut set = None;
+    for part in value.split(',').filter(|part| !part.is_empty()) {
+        let (name, on) = part.split_once('=').ok_or(part)?;
+        let on = parse_bool(on.trim().as_bytes()).ok_or(part)?;
+        if name.trim() == IN_USER_NAMESPACE {
+            set = Some(on);
         }
     }
+    Ok(set)
 }
 
 fn looks_like_a_flag(word: &[u8]) -> bool {
     matches!(word, [b'-', next, ..] if !next.is_ascii_digit() && *next != b'.')
-}
-
-fn os_string(bytes: &[u8]) -> OsString {
-    OsString::from_vec(bytes.to_vec())
-}
-
-/// Go's `strconv.ParseBool`.
-pub(super) fn parse_bool(text: &[u8]) -> Option<bool> {
-    match text {
-        b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True" => Some(true),
-        b"0" | b"f" | b"F" | b"FALSE" | b"false" | b"False" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -270,8 +217,8 @@ mod tests {
     #[test]
     fn reads_flags_as_pflag_does() {
         const P: &str = "--protect-kernel-defaults";
-        let on = |word: &str| Some(Some((true, word.to_string())));
-        let off = |word: &str| Some(Some((false, word.to_string())));
+        let on = |word: &str| Some(Some((true, SetBy::Flag(word.to_string()))));
+        let off = |word: &str| Some(Some((false, SetBy::Flag(word.to_string()))));
         let cases = [
             (vec![], Some(None)),
             (vec![P], on(P)),
@@ -411,7 +358,7 @@ mod tests {
     fn a_folder_alone_leaves_what_the_first_reading_found() {
         const P: &str = "--protect-kernel-defaults";
         let words = ["--enable-load-reader", P, "--config-dir=/d"];
-        let protect = Some((true, P.to_string()));
+        let protect = Some((true, SetBy::Flag(P.to_string())));
         assert_eq!(parsed(&words).initial.protect, protect);
         assert_eq!(
             parsed(&[&words[..], &["--config=/c"]].concat())
@@ -419,60 +366,36 @@ mod tests {
                 .protect,
             None
         );
-        assert_eq!(parsed(&[P]).initial, Flags::default());
+        assert_eq!(parsed(&[P]).initial, Settings::default());
         let gates = [
             "--enable-load-reader",
-            "--feature-gates=AllAlpha=true",
+            "--feature-gates=KubeletInUserNamespace=true",
             "--config=/c",
         ];
-        assert_eq!(parsed(&gates).flags.gates.in_user_namespace(), None);
-        assert_eq!(parsed(&gates).initial.gates.in_user_namespace(), Some(true));
+        assert_eq!(parsed(&gates).flags.in_user_namespace, None);
+        assert_eq!(parsed(&gates).initial.in_user_namespace, Some(true));
     }
 
     #[test]
-    fn finds_words_that_depend_on_the_version() {
-        for (words, expected) in [
-            (
-                &[
-                    "--max-pods=5",
-                    "--node-ip",
-                    "10.0.0.1",
-                    "-v=4",
-                    "--version=false",
-                ][..],
-                None,
-            ),
-            (
-                &[
-                    "--config=/c",
-                    "--feature-gates=AllAlpha=true,KubeletInUserNamespace=false",
-                ],
-                None,
-            ),
-            (
-                &["--max-pods=5", "--network-plugin=cni", "--runonce"],
-                Some("--network-plugin=cni"),
-            ),
-            (
-                &["--container-runtime", "remote"],
-                Some("--container-runtime"),
-            ),
-            (&["--runonce"], Some("--runonce")),
-            (&["--alsologtostderr=true"], Some("--alsologtostderr=true")),
-            (&["--no_such_flag"], Some("--no_such_flag")),
-            (
-                &["--feature-gates=AllAlpha=true,X=true"],
-                Some("--feature-gates=AllAlpha=true,X=true"),
-            ),
-        ] {
-            let word = parsed(words).may_refuse;
-            assert_eq!(word.as_deref(), expected, "{words:?}");
+    fn passes_over_flags_of_go_test() {
+        const P: &str = "--protect-kernel-defaults";
+        for words in [["-test.v", P], [P, "-test.run=x"], ["-test.", P]] {
+            for more in [&[][..], &["--config=/c"]] {
+                let protect = parsed(&[&words[..], more].concat()).flags.protect;
+                assert_eq!(
+                    protect,
+                    Some((true, SetBy::Flag(P.to_string()))),
+                    "{words:?} {more:?}"
+                );
+            }
         }
+        let line = ["kubelet", "-test"].map(OsString::from);
+        assert!(Arguments::parse(&line).is_err());
     }
 
     #[test]
     fn gates_are_read_as_kubelet_does() {
-        let gate = |words: &[&str]| parsed(words).flags.gates.in_user_namespace();
+        let gate = |words: &[&str]| parsed(words).flags.in_user_namespace;
         let on = "--feature-gates=KubeletInUserNamespace=true";
         assert_eq!(gate(&[on]), Some(true));
         assert_eq!(
@@ -480,7 +403,20 @@ mod tests {
             Some(false)
         );
         assert_eq!(gate(&[on, "--feature_gates="]), Some(true));
-        for value in ["X", "X=yes", "X=true,=", "X="] {
+        assert_eq!(gate(&[on, "--feature-gates=AllBeta=false"]), Some(true));
+        for (value, expected) in [
+            ("", None),
+            (" KubeletInUserNamespace = T ,", Some(true)),
+            (
+                "KubeletInUserNamespace=true,KubeletInUserNamespace=0",
+                Some(false),
+            ),
+            ("AllAlpha=true,X=0", None),
+            ("kubeletInUserNamespace=true", None),
+        ] {
+            assert_eq!(gate(&["--feature-gates", value]), expected, "{value}");
+        }
+        for value in ["X", "X=yes", "X=true,=", "X=", "X=true=false"] {
             let line = ["kubelet", "--feature-gates", value].map(OsString::from);
             assert!(Arguments::parse(&line).is_err(), "{value}");
         }

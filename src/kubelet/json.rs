@@ -1,178 +1,79 @@
-//! Reads JSON as Go does: the keys of an object in their order, and what stands under those that matter.
+//! Reads JSON as Go does: the entries that matter of the first object.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::config::{ConfigError, Entry, Mapping, Value, keeps};
-
-/// How deep it looks for repeated keys: each bracket around a value means that the value is read once more.
-const DEPTH: usize = 128;
+use super::value::{ConfigError, Entry, Mapping, Value, matters, refused, unknown};
 
 /// Reads a file, which has to be one object.
 ///
 /// # Errors
 ///
-/// Says what is not JSON, or which key is repeated where that is refused.
-pub(super) fn read(content: &[u8], refuses_repeated_keys: bool) -> Result<Mapping, ConfigError> {
+/// Says what is not JSON, or what we read otherwise than Go.
+pub(super) fn read(content: &[u8]) -> Result<Mapping, ConfigError> {
     // In Go a byte that is not UTF-8 becomes a replacement character.
     let text = String::from_utf8_lossy(content);
-    if refuses_repeated_keys {
-        refuse_repeated_keys(&text, DEPTH)?;
+    if text.contains("\\ud") || text.contains("\\uD") {
+        // Go takes half a pair for a replacement character, where this parser refuses it.
+        return Err(unknown("it has escapes of surrogates"));
     }
-    let mut top = mapping(&text, |raw| {
-        Ok(Value::Mapping(mapping(raw, |_| Ok(Value::Other))?))
-    })?;
-    let (mut line, mut counted) = (1, 0);
-    for (_, entry) in &mut top.entries {
-        let offset = entry.line;
-        line += text[counted..offset].matches('\n').count();
-        counted = offset;
-        entry.line = line;
-    }
-    Ok(top)
+    object(&text, true).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let why = error.to_string();
+        let place = format!(" at line {line} column {column}");
+        let why = why.strip_suffix(&place).unwrap_or(&why);
+        refused(why).at(line, column)
+    })
 }
 
-/// Reads an object, and with `inner` those under the keys that matter. Its entries have offsets in place of lines.
-fn mapping(
-    text: &str,
-    inner: impl Fn(&str) -> Result<Value, ConfigError>,
-) -> Result<Mapping, ConfigError> {
-    let mut mapping = Mapping::default();
-    let mut outcome = Ok(());
-    read_value(
-        text,
-        Each(|key: Option<&str>, raw: &str| {
-            let key = key.unwrap_or_default();
-            if outcome.is_err() {
-                return;
-            }
-            if !keeps(key) {
-                mapping.meet(key);
-                return;
-            }
-            match value(raw, &inner) {
-                Ok(value) => {
-                    let line = raw.as_ptr() as usize - text.as_ptr() as usize;
-                    mapping
-                        .entries
-                        .push((key.to_string(), Entry { value, line }));
-                    outcome = mapping.check();
-                }
-                Err(refusal) => outcome = Err(refusal),
-            }
-        }),
-    )?;
-    outcome.map(|()| mapping)
-}
-
-fn value(
-    raw: &str,
-    inner: impl Fn(&str) -> Result<Value, ConfigError>,
-) -> Result<Value, ConfigError> {
-    match raw.as_bytes()[0] {
-        b'n' => Ok(Value::Null),
-        b't' => Ok(Value::Bool(true)),
-        b'f' => Ok(Value::Bool(false)),
-        b'"' => Ok(Value::Text(serde_json::from_str::<Text>(raw)?.0)),
-        b'{' => inner(raw),
-        _ => Ok(Value::Other),
-    }
-}
-
-/// A hasher that needs no random numbers, which the kernel may refuse.
-pub(super) type Fixed = BuildHasherDefault<DefaultHasher>;
-
-fn refuse_repeated_keys(text: &str, depth: usize) -> Result<(), ConfigError> {
-    if !text.trim_start().starts_with(['{', '[']) {
-        return Ok(());
-    }
-    if depth == 0 {
-        return Err(ConfigError::ByUs(format!(
-            "it is nested more than {DEPTH} deep"
-        )));
-    }
-    // Hashes take less than keys.
-    let (hasher, mut keys) = (Fixed::default(), BTreeSet::new());
-    let mut outcome = Ok(());
-    read_value(
-        text,
-        Each(|key: Option<&str>, raw: &str| {
-            if outcome.is_ok() {
-                outcome = match key {
-                    Some(key) if !keys.insert(hasher.hash_one(key)) => {
-                        Err(ConfigError::ByKubelet(format!("it has {key} twice")))
-                    }
-                    _ => refuse_repeated_keys(raw, depth - 1),
-                };
-            }
-        }),
-    )?;
-    outcome
-}
-
-/// Hands over each key of an object with its value, or each value of an array.
-struct Each<F>(F);
-
-fn read_value<'a, F: FnMut(Option<&str>, &'a str)>(
-    text: &'a str,
-    each: Each<F>,
-) -> Result<(), ConfigError> {
+fn object(text: &str, is_top: bool) -> serde_json::Result<Mapping> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.deserialize_any(each)?;
-    Ok(deserializer.end()?)
+    let mapping = deserializer.deserialize_map(Object { text, is_top })?;
+    deserializer.end()?;
+    Ok(mapping)
 }
 
-impl<'de, F: FnMut(Option<&str>, &'de str)> Visitor<'de> for Each<F> {
-    type Value = ();
+/// Reads the entries of an object.
+struct Object<'a> {
+    text: &'a str,
+    is_top: bool,
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = Mapping;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some((Text(key), raw)) = map.next_entry::<Text, &RawValue>()? {
-            self.0(Some(&key), raw.get());
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mapping, A::Error> {
+        let mut mapping = Mapping::default();
+        let (mut line, mut counted) = (1, 0);
+        while let Some((key, raw)) = map.next_entry::<String, &RawValue>()? {
+            let raw = raw.get();
+            if matters(&key) {
+                let offset = raw.as_ptr() as usize - self.text.as_ptr() as usize;
+                line += self.text[counted..offset].matches('\n').count();
+                counted = offset;
+                let value = value(raw, self.is_top).map_err(A::Error::custom)?;
+                mapping.insert(key, Entry { value, line });
+            }
         }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(raw) = elements.next_element::<&RawValue>()? {
-            self.0(None, raw.get());
-        }
-        Ok(())
+        Ok(mapping)
     }
 }
 
-/// A string, in which half a surrogate pair is no error.
-struct Text(String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-impl From<serde_json::Error> for ConfigError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::ByKubelet(error.to_string())
-    }
+fn value(raw: &str, is_top: bool) -> serde_json::Result<Value> {
+    Ok(match raw.as_bytes()[0] {
+        b'n' => Value::Null,
+        b't' => Value::Bool(true),
+        b'f' => Value::Bool(false),
+        b'"' => Value::Text(serde_json::from_str(raw)?),
+        b'{' if is_top => Value::Mapping(object(raw, false)?),
+        _ => Value::Other,
+    })
 }
 
 #[cfg(test)]
@@ -188,8 +89,7 @@ mod tests {
                 r#"{"a":[],"b":{},"c":[[1,-0.5e+3,0],{"d":null}],"e":""}"#,
                 true,
             ),
-            (r#"{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800"}"#, true),
-            (r#"{"\ud800":"\ud800x","kind":"\udc00"}"#, true),
+            (r#"{"a":"\"\\\/\b\f\n\r\t\u00e9"}"#, true),
             (r#"{"a":1,"a":2}"#, true),
             (r#"{"a":1e999}"#, true),
             ("{", false),
@@ -207,38 +107,41 @@ mod tests {
             ("{\"a\":1}#", false),
             ("{\"a\":1}{}", false),
         ] {
-            assert_eq!(read(text.as_bytes(), false).is_ok(), is_sound, "{text}");
+            let refused = matches!(read(text.as_bytes()), Err(ConfigError::Refused(_)));
+            assert_eq!(refused, !is_sound, "{text}");
         }
-        let nested = |depth| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(read(nested(10_000).as_bytes(), false).is_ok());
-        assert!(read(nested(DEPTH - 1).as_bytes(), true).is_ok());
-        let refusal = read(nested(DEPTH).as_bytes(), true);
-        assert!(matches!(refusal, Err(ConfigError::ByUs(_))));
+        let nested = format!("{{\"kind\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(read(nested.as_bytes()).is_ok());
+        for text in [
+            r#"{"a":"\ud83d\ude00"}"#,
+            r#"{"a":"\uDC00"}"#,
+            r#"{"\ud800":1}"#,
+        ] {
+            let error = read(text.as_bytes());
+            assert!(matches!(error, Err(ConfigError::Unknown(_))), "{text}");
+        }
     }
 
     #[test]
-    fn keeps_what_matters_in_its_order() {
-        let text = "{\"kind\": \"x\",\n\"a\": 1,\n\"\\u004bind\":\n[1], \"kind\": {\"kind\": {}, \"b\": 1}}";
-        let top = read(text.as_bytes(), false).unwrap();
-        let inner = Mapping {
-            entries: vec![(
-                "kind".to_string(),
-                Entry {
-                    value: Value::Other,
-                    line: 9,
-                },
-            )],
-            other: Some("b".to_string()),
-        };
-        let expected = [
-            ("kind", Value::Text("x".to_string()), 1),
-            ("Kind", Value::Other, 4),
-            ("kind", Value::Mapping(inner), 4),
-        ];
-        let expected = expected.map(|(key, value, line)| (key.to_string(), Entry { value, line }));
-        assert_eq!(top.entries, expected);
-        assert_eq!(top.other.as_deref(), Some("a"));
-        assert!(read(b"{\"a\": [{\"b\": 1, \"\\u0062\": 2}]}", true).is_err());
-        assert!(read(b"{\"a\": [{\"b\": 1}, {\"b\": 2}]}", true).is_ok());
+    fn keeps_what_matters() {
+        let text =
+            "{\"kind\": 1,\n\"a\": 1,\n\"\\u004bind\":\n[1], \"kind\": {\"kind\": {}, \"b\": 1}}";
+        let top = read(text.as_bytes()).unwrap();
+        let entry = |value, line| Entry { value, line };
+        let mut inner = Mapping::default();
+        inner.insert("kind".to_string(), entry(Value::Other, 1));
+        let expected = [("Kind", Value::Other), ("kind", Value::Mapping(inner))]
+            .map(|(key, value)| (key.to_string(), entry(value, 4)));
+        assert_eq!(top.entries, expected.into());
+        assert_eq!(top.repeated, Some(("kind".to_string(), 4)));
+        let text = "{\"featureGates\":\n{\"KubeletInUserNamespace\": true, \"KubeletInUserNamespace\": true}}";
+        let repeated = read(text.as_bytes()).unwrap().repeated;
+        assert_eq!(repeated, Some(("KubeletInUserNamespace".to_string(), 2)));
+    }
+
+    #[test]
+    fn says_where_it_is_wrong() {
+        let error = read(b"{\n \"a\": 1,\n}").unwrap_err();
+        assert_eq!(error, refused("trailing comma").at(3, 1));
     }
 }

@@ -1,11 +1,13 @@
-//! Reads what kubelet makes of its arguments and configuration files, down to protectKernelDefaults.
+//! Reads kubelet's command line and configuration files as kubelet does, down to protectKernelDefaults.
 
+pub mod command;
 pub mod config;
 pub mod flags;
-mod gates;
 mod json;
+mod value;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -17,8 +19,10 @@ use rustix::io::Errno;
 
 use crate::files::file;
 use crate::files::root::{Root, clean};
-use config::{ConfigError, DropIns, Settings};
+use config::Settings;
 use flags::Arguments;
+pub use value::{ConfigError, Reason, SetBy};
+use value::{refused, unknown};
 
 /// Bytes read of all files at the most; kubeadm's configuration has about a thousand, and a `ConfigMap` holds no more.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -27,18 +31,16 @@ const ENTRY_LIMIT: usize = 10_000;
 /// The number of /dev/null, which holds nothing in any container.
 const NULL_DEVICE: u64 = 0x103;
 
-/// What kubelet makes of its words and files.
+/// The settings of a kubelet, as far as they matter here.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kubelet {
-    /// What it will do about its tunables.
+    /// Its behavior when a tunable differs.
     pub protection: Protection,
-    /// The feature gate `KubeletInUserNamespace` as flags and files set it; none where nothing says.
+    /// The feature gate `KubeletInUserNamespace` as flags and files set it; none where they do not.
     pub in_user_namespace: Option<bool>,
-    /// A word that kubelets of some versions refuse, and why.
-    pub may_refuse: Option<String>,
 }
 
-/// What kubelet will do about its tunables.
+/// Kubelet's behavior when a tunable differs.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Protection {
     /// protectKernelDefaults is true: kubelet dies of a tunable that differs.
@@ -47,106 +49,82 @@ pub enum Protection {
     Off(SetBy),
     /// The file of `--config` does not exist: kubelet is not configured yet, and fails.
     NotThereYet(PathBuf),
-    /// Kubelet will fail before it looks at its tunables, and why.
-    Fails(String),
-    /// It cannot be known, and why.
-    Unknown(String),
+    /// With this word a kubelet that has the flag `--runonce` never looks at its tunables.
+    RunsOnce(String),
+    /// Kubelet will fail before it looks at its tunables.
+    Fails(Reason),
+    /// It is not known.
+    Unknown(Reason),
 }
 
-/// Where protectKernelDefaults gets its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetBy {
-    /// Nothing says anything.
-    Default,
-    /// A flag, word for word.
-    Flag(String),
-    /// A line of a file, counted from 1.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The line.
-        line: usize,
-    },
-}
-
-impl SetBy {
-    fn in_file(path: &Path, line: usize) -> Self {
-        Self::File {
-            path: path.to_path_buf(),
-            line,
+impl From<ConfigError> for Protection {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Refused(reason) => Self::Fails(reason),
+            ConfigError::Unknown(reason) => Self::Unknown(reason),
         }
     }
 }
 
-/// Reads what a kubelet of this command line, whose first word is the program, makes of it when it is started in the
+/// Reads the settings of a kubelet with this command line, whose first word is the program, when it is started in the
 /// working directory.
 ///
 /// The flag beats `--config-dir`, which beats `--config`. Source: `NewKubeletCommand` in kubernetes'
 /// `cmd/kubelet/app/server.go`.
 pub fn read(root: &Root, working_directory: &Path, command_line: &[OsString]) -> Kubelet {
-    let arguments = match Arguments::parse(command_line) {
-        Ok(arguments) => arguments,
-        Err(why) => {
-            return Kubelet {
-                protection: Protection::Fails(why),
-                in_user_namespace: None,
-                may_refuse: None,
+    let (protection, in_user_namespace) = match Arguments::parse(command_line) {
+        Err(why) => (Protection::Fails(why.into()), None),
+        Ok(Arguments {
+            run_once: Some(word),
+            ..
+        }) => (Protection::RunsOnce(word), None),
+        Ok(arguments) => {
+            let mut files = Files {
+                root,
+                working_directory,
+                left: FILE_LIMIT,
+                entries_left: ENTRY_LIMIT,
+                settings: arguments.initial.clone(),
             };
+            let read = files.read(&arguments);
+            decide(arguments, read.map(|()| files.settings))
         }
-    };
-    let mut files = Files {
-        root,
-        working_directory,
-        left: FILE_LIMIT,
-        entries_left: ENTRY_LIMIT,
-    };
-    let Arguments {
-        flags,
-        initial,
-        may_refuse,
-        dynamic,
-        ..
-    } = &arguments;
-    let mut in_user_namespace = None;
-    let mut other_gate = None;
-    let read = files.read(&arguments).map(|settings| {
-        let mut gates = initial.gates.clone();
-        gates.put_over(&settings.gates);
-        gates.put_over(&flags.gates);
-        in_user_namespace = gates.in_user_namespace();
-        other_gate = settings.other_gate;
-        settings.protect
-    });
-    let by_flag = flags
-        .protect
-        .clone()
-        .map(|(on, word)| (on, SetBy::Flag(word)));
-    let protection = match (read, by_flag) {
-        // A kubelet that takes the files that we do not know goes by the flag.
-        (Ok(_) | Err(Protection::Unknown(_)), Some(settled)) | (Ok(Some(settled)), None) => {
-            match settled {
-                (true, ground) => Protection::On(ground),
-                (false, ground) => Protection::Off(ground),
-            }
-        }
-        (Ok(None), None) => Protection::Off(SetBy::Default),
-        (Err(protection), _) => protection,
-    };
-    let is_known = matches!(protection, Protection::On(_) | Protection::Off(_));
-    let protection = match dynamic {
-        // Source: `kubeletConfigFlagPrecedence`, which kubelet applies to that file too.
-        Some(word) if is_known && flags.protect.is_none() => Protection::Unknown(format!(
-            "with {word}, kubelet up to 1.23 may take its configuration from the API server"
-        )),
-        _ => protection,
     };
     Kubelet {
         protection,
         in_user_namespace,
-        may_refuse: may_refuse
-            .clone()
-            .or(other_gate.map(|name| format!("the feature gate {name}"))),
     }
+}
+
+/// Puts the flags over what the files set.
+fn decide(arguments: Arguments, read: Result<Settings, Protection>) -> (Protection, Option<bool>) {
+    let gate_of_files = read.as_ref().ok().and_then(|it| it.in_user_namespace);
+    let gate = arguments.flags.in_user_namespace.or(gate_of_files);
+    let protection = match (read, arguments.flags.protect, arguments.dynamic) {
+        // A kubelet that takes the files that we do not know goes by the flag.
+        (Ok(_) | Err(Protection::Unknown(_)), Some(setting), _) => on_or_off(setting),
+        (Err(protection), ..) => protection,
+        // Source: `kubeletConfigFlagPrecedence`, which kubelet applies to that file too.
+        (Ok(_), None, Some(word)) => {
+            let why = "kubelet up to 1.23 may take its configuration from the API server";
+            Protection::Unknown(format!("with {word}, {why}").into())
+        }
+        (Ok(settings), ..) => on_or_off(settings.protect.unwrap_or((false, SetBy::Default))),
+    };
+    (protection, gate)
+}
+
+/// Returns true if kubelet is to read a file whose path depends on its working directory.
+pub fn has_relative_path(command_line: &[OsString]) -> bool {
+    Arguments::parse(command_line).is_ok_and(|arguments| {
+        let mut paths = arguments.config.iter().chain(&arguments.config_dir);
+        paths.any(|path| Path::new(path).is_relative())
+    })
+}
+
+fn on_or_off((on, set_by): (bool, SetBy)) -> Protection {
+    let protection = if on { Protection::On } else { Protection::Off };
+    protection(set_by)
 }
 
 /// Kubelet's files, as it looks for them.
@@ -157,86 +135,62 @@ struct Files<'a> {
     left: u64,
     /// Names that may still be listed.
     entries_left: usize,
+    /// What those that were read set.
+    settings: Settings,
 }
 
 impl Files<'_> {
-    fn read(&mut self, arguments: &Arguments) -> Result<Settings, Protection> {
-        let mut settings = match &arguments.config {
-            Some(config) => {
-                let path = self.clean(Path::new(config));
-                let content = self.content(&path).map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => Protection::NotThereYet(path.clone()),
-                    _ => trouble(&path, &error),
-                })?;
-                config::parse(&content, &path).map_err(|refusal| refused(&path, refusal))?
-            }
-            None => Settings {
-                protect: arguments
-                    .initial
-                    .protect
-                    .clone()
-                    .map(|(on, word)| (on, SetBy::Flag(word))),
-                gates: arguments.initial.gates.clone(),
-                other_gate: None,
-            },
-        };
+    fn read(&mut self, arguments: &Arguments) -> Result<(), Protection> {
+        if let Some(config) = &arguments.config {
+            let path = self.clean(Path::new(config));
+            let content = self.content(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Protection::NotThereYet(path.clone()),
+                _ => unreadable(&path, error),
+            })?;
+            self.settings.add_config(&content, &path)?;
+        }
         if let Some(folder) = &arguments.config_dir {
             // The folder itself is looked for as it is spelt, and where it is a link it is not followed: neither listed
             // nor, unless it ends in .conf, read.
             let folder = self.working_directory.join(folder);
             let stat = self.root.lstat(&folder);
-            let stat = stat.map_err(|error| trouble(&folder, &error.into()))?;
+            let stat = stat.map_err(|error| unreadable(&folder, error))?;
             let is_folder = FileType::from_raw_mode(stat.st_mode).is_dir();
-            let mut drop_ins = DropIns::over(settings);
-            self.walk(&folder, is_folder, &mut drop_ins)?;
-            settings = drop_ins
-                .settle()
-                .map_err(|refusal| refused(&folder, refusal))?;
+            self.walk(&folder, is_folder)?;
         }
-        Ok(settings)
+        Ok(())
     }
 
     /// Puts the file over the others if it ends in `.conf`, or those in the folder, by their names in the order of bytes.
     ///
     /// Source: Go's `filepath.WalkDir`.
-    fn walk(
-        &mut self,
-        path: &Path,
-        is_folder: bool,
-        drop_ins: &mut DropIns,
-    ) -> Result<(), Protection> {
-        let trouble = |error: io::Error| trouble(path, &error);
+    fn walk(&mut self, path: &Path, is_folder: bool) -> Result<(), Protection> {
         if !is_folder {
             let name = path.file_name().unwrap_or_default();
-            if !name.as_bytes().ends_with(b".conf") {
-                return Ok(());
+            if name.as_bytes().ends_with(b".conf") {
+                let place = self.clean(path);
+                let content = self.content(&place);
+                let content = content.map_err(|error| unreadable(path, error))?;
+                self.settings.add_drop_in(&content, &place)?;
             }
-            let path = self.clean(path);
-            let content = self.content(&path).map_err(trouble)?;
-            return drop_ins
-                .add(&content, &path)
-                .map_err(|refusal| refused(&path, refusal));
+            return Ok(());
         }
-        let mut entries = Vec::new();
         let listing = self.root.list(path);
-        for entry in listing.map_err(|error| trouble(error.into()))? {
-            let (name, kind) = entry.map_err(|error| trouble(error.into()))?;
-            entries.push((name, kind.is_dir()));
-            self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| {
-                Protection::Unknown(format!(
-                    "there are more than {ENTRY_LIMIT} files in {}",
-                    path.display()
-                ))
-            })?;
-        }
-        entries.sort();
-        entries.into_iter().try_for_each(|(name, is_folder)| {
+        let entries: Result<BTreeMap<_, _>, _> =
+            listing.and_then(|listing| listing.take(self.entries_left + 1).collect());
+        let entries = entries.map_err(|error| unreadable(path, error))?;
+        let Some(left) = self.entries_left.checked_sub(entries.len()) else {
+            let why = format!("there are more than {ENTRY_LIMIT} files in it");
+            return Err(unknown(why).in_file(path).into());
+        };
+        self.entries_left = left;
+        entries.into_iter().try_for_each(|(name, kind)| {
             let path = self.clean(&path.join(name));
-            self.walk(&path, is_folder, drop_ins)
+            self.walk(&path, kind.is_dir())
         })
     }
 
-    /// The absolute path, cleaned as text before it is opened.
+    /// Makes the path absolute, and cleans it as text before it is opened.
     fn clean(&self, path: &Path) -> PathBuf {
         clean(&self.working_directory.join(path))
     }
@@ -251,10 +205,10 @@ impl Files<'_> {
         }
         let mut content = Vec::new();
         file::read_to_end(&file, self.left, &mut content).map_err(|error| match error.kind() {
-            io::ErrorKind::FileTooLarge if self.left < FILE_LIMIT => io::Error::new(
-                error.kind(),
-                format!("with the others it is longer than {} MiB", FILE_LIMIT >> 20),
-            ),
+            io::ErrorKind::FileTooLarge if self.left < FILE_LIMIT => {
+                let limit = FILE_LIMIT >> 20;
+                io::Error::other(format!("with the others it is longer than {limit} MiB"))
+            }
             _ => error,
         })?;
         self.left -= content.len() as u64;
@@ -262,26 +216,20 @@ impl Files<'_> {
     }
 }
 
-fn refused(path: &Path, refusal: ConfigError) -> Protection {
-    match refusal {
-        ConfigError::ByKubelet(why) => Protection::Fails(format!("{}: {why}", path.display())),
-        ConfigError::ByUs(why) => Protection::Unknown(format!("{}: {why}", path.display())),
-    }
-}
-
-/// A path that leads nowhere makes kubelet fail too. What else keeps us from a file, such as a limit on open files or a
-/// disk that hangs, may be over when kubelet comes to it.
-fn trouble(path: &Path, error: &io::Error) -> Protection {
-    let why = format!("{} could not be read: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::NotFound
-        | io::ErrorKind::NotADirectory
-        | io::ErrorKind::IsADirectory
-        | io::ErrorKind::InvalidFilename => Protection::Fails(why),
-        // ErrorKind has no stable name for it.
-        _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Protection::Fails(why),
-        _ => Protection::Unknown(why),
-    }
+/// Decides whether kubelet fails on this file too. Other errors may be over when kubelet reads it, such as a limit on open
+/// files or a disk that hangs.
+fn unreadable(path: &Path, error: impl Into<io::Error>) -> Protection {
+    let error = error.into();
+    let text = error.to_string();
+    // The system's words without the number that Rust puts behind them.
+    let why = text.split(" (os error").next().unwrap_or_default();
+    let error = match Errno::from_io_error(&error) {
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::NAMETOOLONG | Errno::LOOP) => {
+            refused(why)
+        }
+        _ => unknown(why),
+    };
+    error.in_file(path).into()
 }
 
 #[cfg(test)]
@@ -313,6 +261,7 @@ mod tests {
                 Protection::On(_) => "on",
                 Protection::Off(_) => "off",
                 Protection::NotThereYet(_) => "not there yet",
+                Protection::RunsOnce(_) => "runs once",
                 Protection::Fails(_) => "fails",
                 Protection::Unknown(_) => "unknown",
             }
@@ -328,9 +277,8 @@ mod tests {
             assert_eq!(of(name), expected, "{name}");
         }
         fs::remove_dir_all(&root).unwrap();
-        let refused = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
         assert!(matches!(
-            trouble(Path::new("/x"), &refused),
+            unreadable(Path::new("/x"), Errno::MFILE),
             Protection::Unknown(_)
         ));
     }
@@ -353,33 +301,59 @@ mod tests {
             Protection::On(ground) => format!("on {}", place(ground)),
             Protection::Off(ground) => format!("off {}", place(ground)),
             Protection::NotThereYet(path) => format!("{} is not there yet", path.display()),
+            Protection::RunsOnce(word) => format!("runs once by {word}"),
             Protection::Fails(why) => format!("fails: {why}"),
             Protection::Unknown(why) => format!("not known: {why}"),
         }
     }
 
+    /// Files of a node, which are removed with it.
+    struct Node(PathBuf);
+
+    impl Node {
+        fn new(name: &str) -> Self {
+            use std::os::unix::fs::symlink;
+            let name = format!("kubelet-tunables-{name}-{}", std::process::id());
+            let root = std::env::temp_dir().join(name);
+            let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
+            for folder in ["node/d/sub", "elsewhere/inner", "empty"] {
+                fs::create_dir_all(root.join(folder)).unwrap();
+            }
+            for (name, text) in [
+                ("node/on", "protectKernelDefaults: true\n"),
+                ("node/anchor", "x: &a y\nprotectKernelDefaults: true\n"),
+                ("node/d/10.conf", "protectKernelDefaults: true\n"),
+                ("node/d/sub/.conf", "protectKernelDefaults: false\n"),
+                ("node/d/z.yaml", "protectKernelDefaults: true\n"),
+                (
+                    "node/x.conf",
+                    "featureGates: {KubeletInUserNamespace: true, X: false}\n",
+                ),
+                ("elsewhere/off", "protectKernelDefaults: false\n"),
+                ("elsewhere/on", "protectKernelDefaults: true\n"),
+            ] {
+                fs::write(root.join(name), format!("{head}{text}")).unwrap();
+            }
+            symlink("d", root.join("node/l")).unwrap();
+            symlink("../elsewhere/inner", root.join("node/inner")).unwrap();
+            symlink("/dev/null", root.join("empty/null.conf")).unwrap();
+            Self(root)
+        }
+
+        fn protection(&self, words: &str) -> String {
+            said(&kubelet(&self.0, words).protection)
+        }
+    }
+
+    impl Drop for Node {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
     #[test]
     fn finds_files_as_kubelet_does() {
-        use std::os::unix::fs::symlink;
-        let root = std::env::temp_dir().join(format!("kubelet-tunables-f-{}", std::process::id()));
-        let head = "kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\n";
-        for folder in ["node/d/sub", "elsewhere/inner", "empty"] {
-            fs::create_dir_all(root.join(folder)).unwrap();
-        }
-        for (name, text) in [
-            ("node/on", "protectKernelDefaults: true\n"),
-            ("node/d/10.conf", "protectKernelDefaults: true\n"),
-            ("node/d/sub/.conf", "protectKernelDefaults: null\n"),
-            ("node/d/z.yaml", "protectKernelDefaults: true\n"),
-            ("node/x.conf", "featureGates: {AllAlpha: true, X: false}\n"),
-            ("elsewhere/off", "protectKernelDefaults: false\n"),
-            ("elsewhere/on", "protectKernelDefaults: true\n"),
-        ] {
-            fs::write(root.join(name), format!("{head}{text}")).unwrap();
-        }
-        symlink("d", root.join("node/l")).unwrap();
-        symlink("../elsewhere/inner", root.join("node/inner")).unwrap();
-        symlink("/dev/null", root.join("empty/null.conf")).unwrap();
+        let node = Node::new("f");
         for (words, expected) in [
             ("", "off by default"),
             ("--config=on", "on in /node/on:3"),
@@ -387,9 +361,9 @@ mod tests {
             ("--config=/node/inner/../on", "on in /node/on:3"),
             ("--config=nowhere", "/node/nowhere is not there yet"),
             ("--config=/dev/null", "/dev/null is not there yet"),
-            ("--config-dir=d", "off by default"),
+            ("--config-dir=d", "off in /node/d/sub/.conf:3"),
             ("--config=on --config-dir=l", "on in /node/on:3"),
-            ("--config=on --config-dir=l/", "off by default"),
+            ("--config=on --config-dir=l/", "off in /node/l/sub/.conf:3"),
             ("--config=on --config-dir=on", "on in /node/on:3"),
             (
                 "--config=../elsewhere/off --config-dir=on",
@@ -403,21 +377,21 @@ mod tests {
             ),
             (
                 "--enable-load-reader --protect-kernel-defaults --config-dir=d",
-                "off by default",
+                "off in /node/d/sub/.conf:3",
             ),
             (
                 "--protect-kernel-defaults=false --config=on",
                 "off by --protect-kernel-defaults=false",
             ),
         ] {
-            assert_eq!(said(&kubelet(&root, words).protection), expected, "{words}");
+            assert_eq!(node.protection(words), expected, "{words}");
         }
         for words in [
             "--config=on --config-dir=nowhere",
             "--config-dir=x.conf/",
             "--config-dir=/empty",
         ] {
-            let protection = kubelet(&root, words).protection;
+            let protection = kubelet(&node.0, words).protection;
             assert!(
                 matches!(protection, Protection::Fails(_)),
                 "{words}: {protection:?}"
@@ -425,15 +399,43 @@ mod tests {
         }
         let of_null = kubelet(Path::new("/"), "--config=/dev/null").protection;
         assert_eq!(said(&of_null), "fails: /dev/null: it is empty");
-        let gates = kubelet(&root, "--config-dir=x.conf");
-        assert_eq!(gates.in_user_namespace, Some(true));
-        assert_eq!(gates.may_refuse.as_deref(), Some("the feature gate X"));
-        let gates = kubelet(
-            &root,
-            "--config-dir=x.conf --feature-gates=KubeletInUserNamespace=0 --runonce",
-        );
-        assert_eq!(gates.in_user_namespace, Some(false));
-        assert_eq!(gates.may_refuse.as_deref(), Some("--runonce"));
+    }
+
+    #[test]
+    fn flags_beat_files() {
+        let node = Node::new("g");
+        for (words, expected) in [
+            ("--config-dir=x.conf", Some(true)),
+            ("--config=x.conf", Some(true)),
+            ("--config=on --feature-gates=AllBeta=false", None),
+            (
+                "--config-dir=x.conf --feature-gates=KubeletInUserNamespace=0",
+                Some(false),
+            ),
+            ("--config=anchor --protect-kernel-defaults", None),
+            (
+                "--config=anchor --feature-gates=KubeletInUserNamespace=1",
+                Some(true),
+            ),
+        ] {
+            let gate = kubelet(&node.0, words).in_user_namespace;
+            assert_eq!(gate, expected, "{words}");
+        }
+        for (words, expected) in [
+            (
+                "--config=anchor",
+                "not known: /node/anchor:3:4: kubelet-tunables does not read anchors",
+            ),
+            (
+                "--config=anchor --protect-kernel-defaults",
+                "on by --protect-kernel-defaults",
+            ),
+            ("--config=nowhere --runonce", "runs once by --runonce"),
+            ("--config=on --runonce=false", "on in /node/on:3"),
+            ("--runonce --x=y z", "fails: unknown command \"z\""),
+        ] {
+            assert_eq!(node.protection(words), expected, "{words}");
+        }
         for (words, expected) in [
             ("--dynamic-config-dir=/x", "not known"),
             (
@@ -442,10 +444,9 @@ mod tests {
             ),
             ("--dynamic-config-dir=", "off"),
         ] {
-            let said = said(&kubelet(&root, words).protection);
+            let said = node.protection(words);
             assert!(said.starts_with(expected), "{words}: {said}");
         }
-        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
@@ -463,7 +464,7 @@ mod tests {
         let words = "--config-dir=/d";
         assert_eq!(
             said(&kubelet(&root, words).protection),
-            "not known: /d/3.conf could not be read: with the others it is longer than 1 MiB"
+            "not known: /d/3.conf: with the others it is longer than 1 MiB"
         );
         let protection = kubelet(&root, &format!("{words} --protect-kernel-defaults")).protection;
         assert!(
