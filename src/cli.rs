@@ -1,18 +1,17 @@
 //! Reads the command line.
 
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use crate::assessment::Mode;
-use crate::report::Format;
 use crate::tunable::{self, TUNABLES, Tunable};
+use crate::verdict::Mode;
 
 /// The command line, as clap reads it.
+// A switch is no `bool`, whose default clap parses as if it had been typed: 5,000 instructions each.
 #[derive(Debug, Default, PartialEq, Parser)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 #[command(
     name = "kubelet-tunables",
     version,
@@ -21,34 +20,41 @@ use crate::tunable::{self, TUNABLES, Tunable};
     after_help = AFTER_HELP
 )]
 pub struct Cli {
-    /// Only warn of a wrong value
-    #[arg(long, conflicts_with = "modify")]
-    warn: bool,
+    /// Log wrong values as warnings (see 74 below)
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        conflicts_with = "modify"
+    )]
+    warn: Option<bool>,
 
-    /// Fail on any wrong value, even if kubelet would not
-    #[arg(long, conflicts_with_all = ["warn", "modify"])]
-    strict: bool,
+    /// Fail on any wrong value, whatever kubelet would do
+    #[arg(long, num_args = 0, default_missing_value = "true",
+        conflicts_with_all = ["warn", "modify"])]
+    strict: Option<bool>,
 
-    /// Correct wrong values until the next boot (needs root)
-    #[arg(long)]
-    modify: bool,
+    /// Fix wrong values until the next boot (needs root)
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    modify: Option<bool>,
 
     /// With --modify: make the values permanent
-    #[arg(long, requires = "modify", conflicts_with_all = ["warn", "strict"])]
-    persist: bool,
+    #[arg(long, num_args = 0, default_missing_value = "true", requires = "modify",
+        conflicts_with_all = ["warn", "strict"])]
+    persist: Option<bool>,
 
     /// Check against the kubelet of this unit (needs root)
     #[arg(long, value_name = "UNIT", conflicts_with = "kubelet")]
-    unit: Option<OsString>,
+    pub unit: Option<OsString>,
 
-    /// Check what the first boot of the image in DIR sets
+    /// Check an unbooted image in DIR
     #[arg(long, value_name = "DIR", conflicts_with = "unit")]
-    root: Option<PathBuf>,
+    pub root: Option<PathBuf>,
 
-    /// List what sets SYSCTL at boot, and mark what counts
+    /// List what sets SYSCTL at boot, in boot order
     #[arg(long, value_name = "SYSCTL", value_parser = tunable,
         conflicts_with_all = ["warn", "strict", "modify", "persist", "unit", "kubelet", "format"])]
-    explain: Option<&'static Tunable>,
+    pub explain: Option<&'static Tunable>,
 
     /// Print text, json or prometheus (not in kubelet's unit)
     #[arg(long, value_enum, hide_possible_values = true)]
@@ -56,7 +62,7 @@ pub struct Cli {
 
     /// Check against this command line of kubelet
     #[arg(last = true, value_name = "KUBELET")]
-    kubelet: Vec<OsString>,
+    pub kubelet: Vec<OsString>,
 }
 
 const ABOUT: &str = "\
@@ -78,9 +84,9 @@ files. In a shell, as root, --unit kubelet.service is the default if that unit
 is loaded. Without a kubelet to check against, every wrong value is an error.
 
 Exit codes:
-   0  no wrong value is known to stop kubelet (or --warn)
+   0  kubelet is not known to fail, or --warn is set
    2  bad usage (in a shell only)
-  74  a value could not be read, even with --warn
+  74  a value cannot be read, even with --warn
   77  a wrong value cannot be changed (or made permanent)
   78  a value is wrong
 
@@ -91,8 +97,8 @@ Examples:
   kubelet-tunables -- kubelet --config=/etc/kubernetes/kubelet.yaml
                                          check against this command line
   kubelet-tunables --explain kernel.panic
-                                         show what sets it, file by file
-  kubelet-tunables --root /mnt/image     check an image before it is booted";
+                                         list what sets it, in boot order
+  kubelet-tunables --root /mnt/image     check an unbooted image";
 
 impl Cli {
     /// Reads the words of a command line, the first of which is the program.
@@ -101,12 +107,16 @@ impl Cli {
     ///
     /// Clap's, which is its help and version too.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(words).map_err(|mut answer| {
+        // The program ends soon: taking the command apart would be wasted.
+        let command = Box::leak(Box::new(Self::command()));
+        let matches = command.try_get_matches_from_mut(words);
+        let parsed = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
+        let cli = parsed.map_err(|mut answer| {
             // Clap proposes to put what it does not know behind `--`; here that would make it kubelet's command line.
             answer.remove(ContextKind::Suggested);
             answer
         })?;
-        if cli.root.is_some() && cli.modify && !cli.persist {
+        if cli.root.is_some() && cli.modify.is_some() && !cli.persist() {
             // No kernel runs there whose values could be changed.
             let what = "with '--root', '--modify' needs '--persist'";
             return Err(Self::command().error(ErrorKind::MissingRequiredArgument, what));
@@ -114,53 +124,46 @@ impl Cli {
         Ok(cli)
     }
 
-    /// What a command line asks to be checked, its options left out since one of them is not understood.
+    /// Reads only what is to be checked, as one of the options is not understood.
     pub fn without_options(words: impl IntoIterator<Item = OsString>) -> Self {
+        let mut cli = Self::default();
         let mut words = words.into_iter().skip(1);
         while let Some(word) = words.next() {
             if word == "--" {
-                return Self {
-                    kubelet: words.collect(),
-                    ..Self::default()
-                };
+                cli.kubelet = words.collect();
+                break;
             }
-            let unit = if word == "--unit" {
+            cli.unit = if word == "--unit" {
                 words.next()
             } else {
                 let value = word.to_str().and_then(|word| word.strip_prefix("--unit="));
                 value.map(OsString::from)
             };
-            if unit.is_some() {
-                return Self {
-                    unit,
-                    ..Self::default()
-                };
+            if cli.unit.is_some() {
+                break;
             }
         }
-        Self::default()
+        cli
     }
 
-    /// What is to follow from a wrong tunable.
+    /// Returns what the user wants done about a wrong tunable.
     pub fn mode(&self) -> Mode {
-        if self.modify {
-            Mode::Modify
-        } else if self.warn {
-            Mode::Warn
-        } else if self.strict {
-            Mode::Strict
-        } else {
-            Mode::AsKubelet
+        match (self.modify, self.warn, self.strict) {
+            (Some(_), ..) => Mode::Modify,
+            (_, Some(_), _) => Mode::Warn,
+            (.., Some(_)) => Mode::Strict,
+            _ => Mode::AsKubelet,
         }
     }
 
-    /// Whether the values are to be made permanent.
+    /// Returns true if the values are to be made permanent.
     pub fn persist(&self) -> bool {
-        self.persist
+        self.persist.is_some()
     }
 
-    /// An option that is for a shell: in kubelet's own unit it is ignored, and so are all others with it.
+    /// Finds an option that works only in a shell; in kubelet's unit all options are ignored because of it.
     pub fn option_for_a_shell(&self) -> Option<&'static str> {
-        if self.persist {
+        if self.persist.is_some() {
             Some("--persist")
         } else if self.format() != Format::Text {
             Some("--format")
@@ -169,61 +172,38 @@ impl Cli {
         }
     }
 
-    /// The form of what is printed.
+    /// Returns the form of what is printed.
     pub fn format(&self) -> Format {
         self.format.unwrap_or_default()
     }
-
-    /// The unit whose kubelet is to be checked against.
-    pub fn unit(&self) -> Option<&OsStr> {
-        self.unit.as_deref()
-    }
-
-    /// The image to be checked in the place of the machine.
-    pub fn root(&self) -> Option<&Path> {
-        self.root.as_deref()
-    }
-
-    /// The tunable to be explained.
-    pub fn explain(&self) -> Option<&'static Tunable> {
-        self.explain
-    }
-
-    /// kubelet's command line, its first word the program; empty where there is none.
-    pub fn kubelet(&self) -> &[OsString] {
-        &self.kubelet
-    }
 }
 
-/// The tunable of this name.
+/// Finds the tunable of this name.
 fn tunable(name: &str) -> Result<&'static Tunable, String> {
     tunable::named(name).ok_or_else(|| {
         let names = TUNABLES.map(|tunable| tunable.name).join("\n  ");
-        format!("it is none of kubelet's six:\n  {names}")
+        format!("not one of the six tunables that kubelet checks:\n  {names}")
     })
 }
 
-/// Whether the name of a variable is nearly that of the check's options, so that a slip is to be warned of.
-pub fn is_nearly_options(variable: &OsStr) -> bool {
-    /// Letters wrong at the most; kubeadm's own variables differ in more.
-    const SLIPS: usize = 3;
-    variable.to_str().is_some_and(|variable| {
-        let upper = variable.to_ascii_uppercase();
-        variable != OPTIONS
-            && (upper.starts_with("KUBELET_TUNABLE")
-                // A length that differs by more settles it at no cost.
-                || (upper.len().abs_diff(OPTIONS.len()) <= SLIPS
-                    && strsim::damerau_levenshtein(&upper, OPTIONS) <= SLIPS))
-    })
+/// The form of what is printed to standard output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table and sentences, for people
+    #[default]
+    Text,
+    /// One JSON object, for programs
+    Json,
+    /// Metrics for the textfile collector of `node_exporter`
+    Prometheus,
 }
-
-/// The variable that holds the options of the check in the unit.
-pub const OPTIONS: &str = "KUBELET_TUNABLES_ARGS";
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
-    use crate::exit::Exit;
+    use crate::verdict::Exit;
 
     fn parse(arguments: &[&str]) -> Result<Cli, ErrorKind> {
         let words = [&["kubelet-tunables"], arguments].concat();
@@ -293,7 +273,7 @@ mod tests {
         for tunable in &TUNABLES {
             for name in [tunable.name.to_string(), tunable.name.replace('.', "/")] {
                 let cli = parse(&["--explain", &name]).unwrap();
-                assert_eq!(cli.explain(), Some(tunable), "{name}");
+                assert_eq!(cli.explain, Some(tunable), "{name}");
             }
         }
     }
@@ -325,36 +305,9 @@ mod tests {
             (&["--unit"], None, &[]),
         ] {
             let cli = read(words);
-            assert_eq!(cli.unit(), unit.map(OsStr::new), "{words:?}");
-            assert_eq!(cli.kubelet(), kubelet, "{words:?}");
+            assert_eq!(cli.unit.as_deref(), unit.map(OsStr::new), "{words:?}");
+            assert_eq!(cli.kubelet, kubelet, "{words:?}");
             assert_eq!(cli.mode(), Mode::AsKubelet, "{words:?}");
-        }
-    }
-
-    #[test]
-    fn a_slip_in_the_variable_is_seen_and_kubeadms_are_none() {
-        for (variable, expected) in [
-            ("KUBELET_TUNABLES_ARGS", false),
-            ("KUBELET_TUNABLE_ARGS", true),
-            ("KUBELET_TUNABLES_ARG", true),
-            ("KUBELET_TUNABLES_OPTS", true),
-            ("KUBELET_TUNEABLES_ARGS", true),
-            ("KUBLET_TUNABLES_ARGS", true),
-            ("KUBE_TUNABLES_ARGS", true),
-            ("kubelet_tunables_args", true),
-            ("KUBELET_EXTRA_ARGS", false),
-            ("KUBELET_KUBEADM_ARGS", false),
-            ("KUBELET_CONFIG_ARGS", false),
-            ("KUBELET_KUBECONFIG_ARGS", false),
-            ("KUBELET_NETWORK_ARGS", false),
-            ("NODEADM_KUBELET_ARGS", false),
-            ("PATH", false),
-        ] {
-            assert_eq!(
-                is_nearly_options(OsStr::new(variable)),
-                expected,
-                "{variable}"
-            );
         }
     }
 

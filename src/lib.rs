@@ -13,17 +13,16 @@
 //!   not answer has no bound. What the journal does not take goes to standard error; where nobody reads, the exit code still
 //!   tells.
 //!
-//! The program depends on all others: on [`cli`], on [`target`], which is made of [`systemd`] and [`kubelet`], on [`check`] and
-//! [`boot`], of which [`assessment`] puts one look together, and on [`report`] and [`exit`], which are made of that look. [`tunable`]
-//! and [`sysctl`] know nothing of the others. Reading files and waiting within limits stand below them all. Logic returns
-//! values; only [`report`] makes words of them.
+//! Dependencies run in one direction. [`invocation`] and [`target`] find the command line; [`systemd`], [`kubelet`] and [`boot`]
+//! are readers that do not know each other; [`verdict`] decides, [`assessment`] holds the facts as plain data, and only
+//! [`report`] makes words of them. [`tunable`] and [`sysctl`] know nothing of kubelet, journals or exits, and [`files`] stands
+//! below them all.
 
 pub mod assessment;
 pub mod boot;
-pub mod check;
 pub mod cli;
-pub mod exit;
 pub mod files;
+pub mod invocation;
 pub mod kubelet;
 pub mod persist;
 pub mod report;
@@ -31,3 +30,4 @@ pub mod sysctl;
 pub mod systemd;
 pub mod target;
 pub mod tunable;
+pub mod verdict;

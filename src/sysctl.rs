@@ -1,4 +1,4 @@
-//! Reads and writes one integer under /proc/sys. Knows nothing of kubelet's options, journals or exits.
+//! Reads and writes the six tunables under /proc/sys. Knows nothing of kubelet's options, journals or exits.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::files::file;
-use crate::tunable::slashed;
+use crate::tunable::{TUNABLES, Tunable, slashed};
 
 /// Bytes read of one file at the most: an integer of 64 bits has 20, the rest is room for spaces and leading zeros.
 const LIMIT: usize = 256;
@@ -22,7 +22,7 @@ pub struct ProcSys {
 }
 
 impl ProcSys {
-    /// The /proc/sys below `root`, which is `/` but in tests.
+    /// Takes the /proc/sys below `root`, which is `/` but in tests.
     pub fn new(root: &Path) -> Self {
         Self {
             // The names are put behind its slash.
@@ -39,16 +39,7 @@ impl ProcSys {
     pub fn read(&self, name: &str) -> Result<i64, SysctlError> {
         let path = self.path(name);
         let mut buffer = [0; LIMIT + 1];
-        let length = match read_at_most(&path, &mut buffer) {
-            Ok(length) => length,
-            Err((operation, source)) => {
-                return Err(SysctlError::Io {
-                    operation,
-                    path,
-                    source,
-                });
-            }
-        };
+        let length = read_at_most(&path, &mut buffer)?;
         let content = &buffer[..length];
         if length > LIMIT {
             return Err(SysctlError::TooLong { path });
@@ -66,34 +57,22 @@ impl ProcSys {
     /// When the file cannot be opened (it is never created) or the kernel refuses the value.
     pub fn write(&self, name: &str, value: i64) -> Result<(), SysctlError> {
         let path = self.path(name);
-        let outcome = open_to_write(&path, true)
-            .map_err(|source| (Operation::OpenToWrite, source))
-            .and_then(|mut file| {
-                file.write_all(value.to_string().as_bytes())
-                    .map_err(|source| (Operation::Write(value), source))
-            });
-        outcome.map_err(|(operation, source)| SysctlError::Io {
-            operation,
-            path,
-            source,
-        })
+        let file = open_to_write(&path, true);
+        let mut file = file.map_err(failed(Operation::OpenToWrite, &path))?;
+        let written = file.write_all(value.to_string().as_bytes());
+        written.map_err(failed(Operation::Write(value), &path))
     }
 
-    /// Whether the tunable of the dotted `name` could be written: it is opened for that, and nothing is written.
+    /// Finds whether the tunable of the dotted `name` could be written: opens it for that, and writes nothing.
     ///
     /// # Errors
     ///
     /// When the file cannot be opened for writing, as in a container or without being root.
     pub fn could_write(&self, name: &str) -> Result<(), SysctlError> {
         let path = self.path(name);
-        match open_to_write(&path, false) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(SysctlError::Io {
-                operation: Operation::OpenToWrite,
-                path,
-                source,
-            }),
-        }
+        let file = open_to_write(&path, false);
+        file.map(drop)
+            .map_err(failed(Operation::OpenToWrite, &path))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -102,15 +81,93 @@ impl ProcSys {
     }
 }
 
+/// One tunable, as it was read.
+#[derive(Debug)]
+pub struct Reading {
+    /// The row of the table.
+    pub tunable: &'static Tunable,
+    /// The value that it has now, in the tunable's own unit.
+    pub now: Result<i64, SysctlError>,
+    /// The value that it had before it was corrected.
+    pub was: Option<i64>,
+    /// Why a wrong value cannot be changed.
+    pub refused: Option<SysctlError>,
+}
+
+impl Reading {
+    /// Returns the value if it is not the one that kubelet needs.
+    pub fn wrong(&self) -> Option<i64> {
+        match self.now {
+            Ok(now) if now != self.tunable.expected => Some(now),
+            _ => None,
+        }
+    }
+
+    /// Returns true if it has the value that kubelet needs.
+    pub fn is_right(&self) -> bool {
+        matches!(self.now, Ok(now) if now == self.tunable.expected)
+    }
+}
+
+/// All six, in the order of the table.
+pub type Readings = [Reading; TUNABLES.len()];
+
+/// Reads all six, and finds whether kubelet could change a wrong one; changes nothing.
+///
+/// `is_root` is true if this user is kubelet's.
+pub fn read_all(proc_sys: &ProcSys, is_root: bool) -> Readings {
+    TUNABLES.each_ref().map(|tunable| {
+        let now = proc_sys.read(tunable.name);
+        let is_wrong = matches!(now, Ok(now) if now != tunable.expected);
+        let refused = is_wrong.then(|| proc_sys.could_write(tunable.name).err());
+        Reading {
+            tunable,
+            now,
+            was: None,
+            // What an ordinary user is not allowed to write, root's kubelet is.
+            refused: (refused.flatten()).filter(|error| is_root || !error.is_permission_denied()),
+        }
+    })
+}
+
+/// Writes those that are wrong, and reads them again.
+pub fn fix(proc_sys: &ProcSys, readings: Readings) -> Readings {
+    readings.map(|reading| match reading.wrong() {
+        Some(wrong) => fixed(proc_sys, reading, wrong),
+        None => reading,
+    })
+}
+
+fn fixed(proc_sys: &ProcSys, reading: Reading, wrong: i64) -> Reading {
+    let Tunable { name, expected, .. } = *reading.tunable;
+    if let Err(error) = proc_sys.write(name, expected) {
+        return Reading {
+            refused: Some(error),
+            ..reading
+        };
+    }
+    let now = proc_sys.read(name);
+    let is_refused = matches!(now, Ok(now) if now != expected);
+    let refused = is_refused.then(|| SysctlError::NotTaken {
+        path: proc_sys.path(name),
+        written: expected,
+    });
+    Reading {
+        now,
+        was: Some(wrong),
+        refused,
+        ..reading
+    }
+}
+
 /// Fills `buffer` from the file and returns how much of it is filled.
-fn read_at_most(path: &Path, buffer: &mut [u8]) -> Result<usize, (Operation, io::Error)> {
-    let mut file = file::open(path).map_err(|source| (Operation::Open, source))?;
+fn read_at_most(path: &Path, buffer: &mut [u8]) -> Result<usize, SysctlError> {
+    let mut file = file::open(path).map_err(failed(Operation::Open, path))?;
     let mut length = 0;
     while let room @ [_, ..] = &mut buffer[length..] {
-        match file::read_some(&mut file, room) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(source) => return Err((Operation::Read, source)),
+        match file::read_some(&mut file, room).map_err(failed(Operation::Read, path))? {
+            0 => break,
+            count => length += count,
         }
         // The kernel gives a value as one line by one read, and nothing to the next (`proc_dointvec` in kernel/sysctl.c).
         if buffer[..length].ends_with(b"\n") {
@@ -118,6 +175,15 @@ fn read_at_most(path: &Path, buffer: &mut [u8]) -> Result<usize, (Operation, io:
         }
     }
     Ok(length)
+}
+
+/// Makes the error of an operation on this path.
+fn failed(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> SysctlError {
+    move |source| SysctlError::Io {
+        operation,
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 fn open_to_write(path: &Path, truncate: bool) -> io::Result<File> {
@@ -129,7 +195,7 @@ fn open_to_write(path: &Path, truncate: bool) -> io::Result<File> {
         .open(path)
 }
 
-/// The integer that kubelet reads from `content`: Go's `strconv.Atoi(strings.Trim(content, " \n"))`.
+/// Parses `content` as kubelet does: Go's `strconv.Atoi(strings.Trim(content, " \n"))`.
 ///
 /// Source: `GetSysctl` in `k8s.io/component-helpers/node/util/sysctl`. Go's `int` has 64 bits on every platform that
 /// kubelet is released for but 32-bit ARM.
@@ -189,17 +255,14 @@ pub enum SysctlError {
 }
 
 impl SysctlError {
-    /// Whether the one who asked was not allowed to.
-    pub fn is_permission_denied(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    /// Returns true if /proc/sys is mounted read-only here.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
     }
 
-    /// The error of a value that the kernel took without a word and did not keep.
-    pub fn not_taken(proc_sys: &ProcSys, name: &str, written: i64) -> Self {
-        Self::NotTaken {
-            path: proc_sys.path(name),
-            written,
-        }
+    /// Returns true if this user is not allowed to.
+    pub fn is_permission_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
