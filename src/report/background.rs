@@ -11,21 +11,21 @@ use std::time::Duration;
 pub(crate) struct Background<T>(Receiver<T>);
 
 impl<T: Send + 'static> Background<T> {
-    /// Begins the work.
+    /// Starts the work.
     ///
     /// # Errors
     ///
     /// When no thread can be started.
     pub(crate) fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         thread::Builder::new().spawn(move || {
-            // Nobody hears it when the wait is over.
-            let _ = tell.send(work());
+            // The receiver may have timed out.
+            let _ = sender.send(work());
         })?;
-        Ok(Self(told))
+        Ok(Self(receiver))
     }
 
-    /// What came of it; none if it is not done within `limit`.
+    /// Waits for the result; none if it is not there within `limit`.
     pub(crate) fn wait(&self, limit: Duration) -> Option<T> {
         self.0.recv_timeout(limit).ok()
     }

@@ -1,12 +1,13 @@
-//! Makes journal entries of a look: the kind, level, sentence and fields of each.
-
-use std::fmt::Write as _;
+//! Makes journal entries of an assessment: the kind, level, sentence and fields of each.
 
 use log::Level;
 
-use super::{Audience, messages, remedy};
-use crate::assessment::{Assessment, Diagnostic, Mode, NextBoot, Outcome, Stance, TunableStatus};
-use crate::exit::Exit;
+use super::errors;
+use super::fix::Fix;
+use super::messages::{self, plain};
+use crate::assessment::{Assessment, Diagnostic, NextBoot, Outcome, TunableStatus};
+use crate::invocation::Caller;
+use crate::verdict::{KubeletBehavior, Severity};
 
 /// What an entry is about. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
 /// catalog explains (`systemd/kubelet-tunables.catalog`).
@@ -24,8 +25,10 @@ pub enum Kind {
     Forecast,
     /// A tunable is wrong, and kubelet will overwrite it or ignore it.
     Overruled,
-    /// What it all comes to.
+    /// Whether kubelet starts, and why.
     Summary,
+    /// The command that fixes it.
+    Fix,
     /// The options of the check are not understood.
     Usage,
     /// kubelet will fail before it looks at its tunables.
@@ -33,194 +36,179 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Mismatch,
-        Self::Corrected,
-        Self::Unknown,
-        Self::Refused,
-        Self::Forecast,
-        Self::Overruled,
-        Self::Summary,
-        Self::Usage,
-        Self::NotChecked,
+    /// All of them, with their message ids, each made once by `systemd-id128 new`.
+    pub const ALL: [(Self, &'static str); 10] = [
+        (Self::Mismatch, "539870b9970b458c9d7417752244d19a"),
+        (Self::Corrected, "65180ef5949840e09ec30842e0887d13"),
+        (Self::Unknown, "7c1e5969e4df44f58d5a4327310d4225"),
+        (Self::Refused, "6deeaea080a943219e4e3388521f7043"),
+        (Self::Forecast, "ba18d82616034cf6aa5c4976d3c2f2b3"),
+        (Self::Overruled, "37a06e56c94449398c2f9aaff160cdd6"),
+        (Self::Summary, "cb435368eee841a889e1e3c57e2c91dd"),
+        (Self::Fix, "e03d8a2f5b7c4f1c9a6d2b48f0c7e915"),
+        (Self::Usage, "7db50ba7e81e4f2193d2a597d547b172"),
+        (Self::NotChecked, "11926fcaf989494482a78ef860c26c40"),
     ];
 
-    /// The message id, made once by `systemd-id128 new`.
-    pub const fn message_id(self) -> &'static str {
-        match self {
-            Self::Mismatch => "539870b9970b458c9d7417752244d19a",
-            Self::Corrected => "65180ef5949840e09ec30842e0887d13",
-            Self::Unknown => "7c1e5969e4df44f58d5a4327310d4225",
-            Self::Refused => "6deeaea080a943219e4e3388521f7043",
-            Self::Forecast => "ba18d82616034cf6aa5c4976d3c2f2b3",
-            Self::Overruled => "37a06e56c94449398c2f9aaff160cdd6",
-            Self::Summary => "cb435368eee841a889e1e3c57e2c91dd",
-            Self::Usage => "7db50ba7e81e4f2193d2a597d547b172",
-            Self::NotChecked => "11926fcaf989494482a78ef860c26c40",
-        }
+    /// Returns the message id.
+    pub fn message_id(self) -> &'static str {
+        let mut kinds = Self::ALL.into_iter();
+        kinds
+            .find(|(kind, _)| *kind == self)
+            .map_or("", |(_, id)| id)
     }
 
-    fn of(outcome: Outcome) -> Option<Self> {
-        Some(match outcome {
-            Outcome::Right => return None,
-            Outcome::RightUntilBoot => Self::Forecast,
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Right | Outcome::RightUntilBoot => Self::Forecast,
             Outcome::Corrected => Self::Corrected,
             Outcome::Overwritten | Outcome::Ignored => Self::Overruled,
             Outcome::WillBeCorrected | Outcome::Wrong | Outcome::Undecided => Self::Mismatch,
             Outcome::Refused => Self::Refused,
             Outcome::Unreadable => Self::Unknown,
-        })
+        }
     }
 }
+
+/// Journal fields by name.
+type Fields = Vec<(&'static str, String)>;
 
 /// One thing to be said.
 #[derive(Debug)]
 pub struct Entry {
     /// What it is about.
     pub kind: Kind,
-    /// How bad it is.
+    /// How serious it is.
     pub level: Level,
-    /// One sentence without a full stop; for the summary, several.
+    /// One sentence without a full stop; a summary may have several.
     pub message: String,
     /// Journal fields by name.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Fields,
 }
 
 impl Entry {
-    fn bare(kind: Kind, level: Level, message: String) -> Self {
+    /// Makes an entry whose texts cannot move a cursor or break a line.
+    fn new(kind: Kind, severity: Severity, message: &str, fields: Fields) -> Self {
+        let level = match severity {
+            Severity::Error => Level::Error,
+            Severity::Warning => Level::Warn,
+            Severity::Notice => Level::Info,
+        };
+        let fields = fields
+            .into_iter()
+            .map(|(name, value)| (name, plain(&value)));
         Self {
             kind,
             level,
-            message,
-            fields: Vec::new(),
+            message: plain(message),
+            fields: fields.collect(),
         }
     }
 
-    fn note(note: &Diagnostic) -> Self {
-        let level = match note {
-            Diagnostic::OptionsNotUnderstood { .. } | Diagnostic::NotPersisted(_) => Level::Error,
-            Diagnostic::VariableMisspelt(_) | Diagnostic::NotInUnit(_) => Level::Warn,
-            Diagnostic::OptionInUnit(_) | Diagnostic::Persisted(_) => Level::Info,
-        };
-        Self::bare(Kind::Usage, level, messages::note(note))
-    }
-
-    fn finding(sight: &TunableStatus, look: &Assessment) -> Option<Self> {
-        let kind = Kind::of(sight.outcome)?;
-        let message = messages::finding(sight, look.image.is_some())?;
-        let tunable = sight.finding.tunable;
-        let mut fields = vec![
-            ("SYSCTL", tunable.name.to_string()),
-            ("SYSCTL_EXPECTED", tunable.expected.to_string()),
-        ];
-        let mut add = |name, value: Option<String>| {
-            fields.extend(value.map(|value| (name, value)));
-        };
-        let number = |value: i64| value.to_string();
-        add(
-            "SYSCTL_ACTUAL",
-            sight.finding.now.as_ref().ok().copied().map(number),
-        );
-        add("SYSCTL_PREVIOUS", sight.finding.was.map(number));
-        let next = match &sight.next {
-            NextBoot::Wrong { value, origin } => Some((value, origin)),
+    fn finding(status: &TunableStatus, assessment: &Assessment) -> Option<Self> {
+        let message = messages::finding(status, assessment.image.is_some())?;
+        let reading = &status.reading;
+        let next = match &status.next {
+            NextBoot::Wrong { value, origin } => Some((*value, origin)),
             NextBoot::Right | NextBoot::Unknown(_) => None,
         };
-        let next_origin = next.map(|(_, origin)| origin);
-        let origin = sight.origin.as_ref().or(next_origin);
-        add("SYSCTL_SOURCE", origin.and_then(messages::source));
-        add("SYSCTL_NEXT_BOOT", next.map(|(value, _)| number(*value)));
-        let error = match (&sight.finding.now, sight.outcome) {
-            (Err(error), _) => Some(error),
-            (Ok(_), Outcome::Refused | Outcome::Ignored) => sight.finding.refused.as_ref(),
-            _ => None,
+        let origin = status.origin.as_ref().or(next.map(|(_, origin)| origin));
+        let error = match status.outcome {
+            Outcome::Refused | Outcome::Ignored => reading.refused.as_ref(),
+            _ => reading.now.as_ref().err(),
         };
-        add("SYSCTL_ERROR", error.map(messages::sysctl_error));
-        Some(Self {
-            kind,
-            level: level(sight.outcome, look),
-            message,
-            fields,
-        })
-    }
-
-    /// What it all comes to, and how to fix it, in one line.
-    fn summary(look: &Assessment, level: Level, audience: Audience) -> Self {
-        let mut message = format!("{}.", messages::summary(look, audience));
-        for remedy in remedy::of(look) {
-            let _ = match remedy.command {
-                Some(command) => write!(message, " {}: `{command}`.", remedy.purpose),
-                None => write!(message, " {}.", remedy.purpose),
-            };
-        }
-        Self::bare(Kind::Summary, level, message)
-    }
-}
-
-/// What makes kubelet fail is an error, unless kubelet is started anyway.
-fn level(outcome: Outcome, look: &Assessment) -> Level {
-    match outcome {
-        Outcome::Wrong | Outcome::Refused if look.mode == Mode::Warn => Level::Warn,
-        Outcome::Unreadable if Exit::of_tunables(look) == Exit::Success => Level::Warn,
-        Outcome::Wrong | Outcome::Refused | Outcome::Unreadable => Level::Error,
-        Outcome::RightUntilBoot | Outcome::Undecided => Level::Warn,
-        Outcome::Right
-        | Outcome::Corrected
-        | Outcome::WillBeCorrected
-        | Outcome::Overwritten
-        | Outcome::Ignored => Level::Info,
+        let number = |value: i64| value.to_string();
+        let actual = reading.now.as_ref().ok().copied();
+        let source = |origin| messages::source(origin).unwrap_or_else(|| "unknown".to_string());
+        let fields = [
+            ("SYSCTL", Some(reading.tunable.name.to_string())),
+            ("SYSCTL_EXPECTED", Some(number(reading.tunable.expected))),
+            ("SYSCTL_ACTUAL", actual.map(number)),
+            ("SYSCTL_PREVIOUS", reading.was.map(number)),
+            ("SYSCTL_SOURCE", origin.map(source)),
+            ("SYSCTL_NEXT_BOOT", next.map(|(value, _)| number(value))),
+            ("SYSCTL_ERROR", error.map(errors::sysctl_error)),
+        ];
+        let fields = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let severity = status.severity(assessment.mode);
+        let kind = Kind::of(status.outcome);
+        Some(Self::new(kind, severity, &message, fields.collect()))
     }
 }
 
-/// An entry for each finding; what is wrong now stands before what only the next boot makes wrong.
-pub(super) fn findings(look: &Assessment) -> Vec<Entry> {
-    let (later, now): (Vec<_>, Vec<_>) = look
-        .sights
-        .iter()
-        .partition(|sight| sight.outcome == Outcome::RightUntilBoot);
-    now.into_iter()
-        .chain(later)
-        .filter_map(|sight| Entry::finding(sight, look))
+/// Makes an entry for each finding; what is wrong now stands before what only the next boot makes wrong.
+pub(super) fn findings(assessment: &Assessment) -> Vec<Entry> {
+    let is_later = |status: &&TunableStatus| status.outcome == Outcome::RightUntilBoot;
+    let (later, now): (Vec<_>, Vec<_>) = assessment.tunables.iter().partition(is_later);
+    let findings = now.into_iter().chain(later);
+    findings
+        .filter_map(|status| Entry::finding(status, assessment))
         .collect()
 }
 
-/// What its user should know of the check itself.
-pub(super) fn notes(look: &Assessment) -> Vec<Entry> {
-    look.notes.iter().map(Entry::note).collect()
+/// Makes an entry for each thing that the user should know about the check itself.
+pub(super) fn diagnostics(assessment: &Assessment) -> Vec<Entry> {
+    let unit = assessment.target.unit.as_deref();
+    let entry = |diagnostic: &Diagnostic| {
+        let severity = match diagnostic {
+            Diagnostic::OptionsIgnored { .. } | Diagnostic::NotPersisted(_) => Severity::Error,
+            Diagnostic::NotInUnit(_) => Severity::Warning,
+            Diagnostic::OptionInUnit(_) | Diagnostic::Persisted(_) => Severity::Notice,
+        };
+        let message = messages::diagnostic(diagnostic, unit);
+        Entry::new(Kind::Usage, severity, &message, Vec::new())
+    };
+    assessment.diagnostics.iter().map(entry).collect()
 }
 
-/// All that a service manager is told; nothing when all is well.
-pub(super) fn all(look: &Assessment, audience: Audience) -> Vec<Entry> {
-    let mut entries = notes(look);
-    if look.is_not_checked() {
-        entries.extend(not_checked(look, audience));
+/// Makes all entries for the journal; none when all is well. The command that fixes it stands last, at the end of its line.
+pub(super) fn all(assessment: &Assessment, caller: Caller) -> Vec<Entry> {
+    let mut entries = diagnostics(assessment);
+    let mut findings = findings(assessment);
+    if assessment.is_not_checked() && assessment.is_not_configured() {
+        // A node before it joins has nothing to fix.
+        findings.retain(|entry| entry.kind == Kind::Corrected);
+        entries.extend(findings);
         return entries;
     }
-    let findings = findings(look);
-    let needs_summary = match look.told.stance() {
-        // A kubelet that starts and sees to everything needs no more words.
-        Stance::Overwrites => findings.iter().any(|entry| entry.kind != Kind::Overruled),
+    let needs_summary = match assessment.behavior {
+        // If kubelet starts and sets all values itself, that is said already.
+        KubeletBehavior::Sets { .. } => findings.iter().any(|it| it.kind != Kind::Overruled),
         _ => !findings.is_empty(),
     };
-    if needs_summary || look.doubt().is_some() {
-        let level = findings.iter().map(|entry| entry.level).min();
-        let summary = Entry::summary(look, level.unwrap_or(Level::Warn), audience);
-        entries.extend(findings);
-        entries.push(summary);
+    let has_unknown_boot = assessment.unknown_next_boot().is_some();
+    let severities = assessment
+        .tunables
+        .iter()
+        .map(|it| it.severity(assessment.mode));
+    // That the next boot is not known is worth a warning.
+    let least = if has_unknown_boot {
+        Severity::Warning
     } else {
-        entries.extend(findings);
-    }
-    entries
-}
-
-/// That nothing is checked, and why; and what was corrected nevertheless.
-fn not_checked(look: &Assessment, audience: Audience) -> Vec<Entry> {
-    let mut entries = findings(look);
-    entries.retain(|entry| entry.kind == Kind::Corrected);
-    if look.amiss() > 0 && !look.is_not_configured() {
-        let message = messages::summary(look, audience);
-        entries.push(Entry::bare(Kind::NotChecked, Level::Info, message));
+        Severity::Notice
+    };
+    let severity = severities.fold(least, Severity::max);
+    entries.extend(findings);
+    if needs_summary || has_unknown_boot {
+        let kind = if assessment.is_not_checked() {
+            Kind::NotChecked
+        } else {
+            Kind::Summary
+        };
+        let message = messages::summary(assessment, caller);
+        entries.push(Entry::new(kind, severity, &message, Vec::new()));
+        if let Some(fix) = Fix::of(assessment, caller) {
+            let command = fix.command().unwrap_or_default();
+            let message = format!("{} {command}", messages::fix(&fix));
+            entries.push(Entry::new(
+                Kind::Fix,
+                severity,
+                message.trim_end(),
+                Vec::new(),
+            ));
+        }
     }
     entries
 }

@@ -1,75 +1,71 @@
-//! Draws the page on one tunable: every place that has a say in it, in the order of the boot, and what becomes of it.
+//! Prints --explain: everything that sets one tunable, in boot order, with its effect.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::image;
-use super::messages::{plain, plain_path, source, suspect, sysctl_error, unread, without_number};
+use super::errors::{io_error, sysctl_error, unread};
+use super::messages::{self, plain, source, suspect};
 use super::stream::Stream;
-use super::terminal::{WIDTH, fold};
+use super::text::{fold, width};
 use crate::assessment::Image;
-use crate::boot::Boot;
-use crate::boot::explain::{Effect, Explained, Place};
+use crate::boot::{Boot, Effect, Origin, Place, Setting, When};
 use crate::sysctl::SysctlError;
 use crate::tunable::Tunable;
 
-/// Before what has the last word.
+/// Before what takes effect.
 const MARK: &str = "  > ";
 const NO_MARK: &str = "    ";
-/// Before what is said of a file.
+/// Before a remark on a file.
 const BELOW: &str = "      ";
 
-/// The page on a tunable, which is `now` so on the machine; an image has no now.
+/// Prints the page. `now` is the current value; none for an image.
 pub fn explain(
     boot: &Boot,
     tunable: &Tunable,
     now: Option<&Result<i64, SysctlError>>,
     image: Option<&Image>,
 ) {
-    let width = Stream::Stdout.width().unwrap_or(WIDTH).max(WIDTH);
-    Stream::Stdout.print(&page(boot, tunable, now, image, width));
-}
-
-fn page(
-    boot: &Boot,
-    tunable: &Tunable,
-    now: Option<&Result<i64, SysctlError>>,
-    image: Option<&Image>,
-    width: usize,
-) -> String {
+    let width = width();
     let mut text = format!("{}\n\n", tunable.name);
     let mut row = |name: &str, value: &str, remark: &str| {
         let _ = write!(text, "{NO_MARK}{name:<14}{value:>9}  ");
         let column = NO_MARK.len() + 25;
-        fold(&mut text, remark, &" ".repeat(column), width - column);
+        let room = width.saturating_sub(column).max(20);
+        fold(&mut text, remark, &" ".repeat(column), room);
     };
-    let by_whom = |boot: &Boot, value: i64| {
+    let by_whom = |value: i64, origin: &Origin| {
         let is_right = value == tunable.expected;
         let verdict = if is_right { "right" } else { "wrong" };
-        match source(&boot.origin(tunable, value)) {
-            Some(source) => format!("{verdict} ({source})"),
-            None => verdict.to_string(),
-        }
+        let source = source(origin).map(|source| format!(" ({source})"));
+        verdict.to_string() + &source.unwrap_or_default()
     };
     let needed = tunable.expected.to_string();
     row("kubelet needs", &needed, tunable.reason);
     match now {
         None => {}
-        Some(Ok(now)) => row("now", &now.to_string(), &by_whom(boot, *now)),
+        Some(Ok(now)) => {
+            let remark = by_whom(*now, &boot.origin(tunable, *now, When::Now));
+            row("now", &now.to_string(), &remark);
+        }
         Some(Err(error)) => row("now", "?", &sysctl_error(error)),
     }
-    let which = if image.is_some() { "first" } else { "next" };
-    let forecast = boot.next().forecast(tunable);
-    let (value, remark) = match forecast {
-        Ok(value) => (value.to_string(), by_whom(boot.next(), value)),
-        Err(problem) => ("?".to_string(), format!("not known: {}", unread(problem))),
+    let which = image.map_or("next boot", |_| "first boot");
+    let forecast = boot.value(tunable, When::NextBoot);
+    match forecast {
+        Ok(value) => {
+            let remark = by_whom(value, &boot.origin(tunable, value, When::NextBoot));
+            row(which, &value.to_string(), &remark);
+        }
+        Err(error) => row(which, "?", &unread(error)),
+    }
+    text.push('\n');
+    let heading = match forecast {
+        Ok(_) => "What sets it at boot, in order; > marks the one that takes effect:",
+        Err(_) => "What sets it at boot, in order; which one takes effect is not known:",
     };
-    row(&format!("{which} boot"), &value, &remark);
-    text += match forecast {
-        Ok(_) => "\nWhat sets it at boot, in this order; > is what counts:\n\n",
-        Err(_) => "\nWhat sets it at boot, in this order; what counts is not known:\n\n",
-    };
-    text += &says(&boot.explain(tunable), forecast.is_ok(), width);
+    fold(&mut text, heading, "", width);
+    text.push('\n');
+    text += &listed(&boot.explain(tunable), forecast.is_ok(), width);
     let suspects = boot.suspects(tunable, None);
     if !suspects.is_empty() {
         text += "\nWhat may set it later:\n\n";
@@ -79,37 +75,35 @@ fn page(
     }
     if let Some(image) = image {
         text.push('\n');
-        fold(&mut text, &image::image_kernel(image), "", width);
+        fold(&mut text, &messages::prediction(image), "", width);
     }
-    text
+    Stream::Stdout.print(&text);
 }
 
-/// The places, each file's lines below its name.
-fn says(says: &[Explained], is_known: bool, width: usize) -> String {
-    let texts = says.iter().map(|say| left(say).chars().count());
-    // What is longer gets a line of its own for what becomes of it.
+/// Lists the settings, each file's lines below its name.
+fn listed(settings: &[Setting], is_known: bool, width: usize) -> String {
+    let texts = settings.iter().map(|setting| left(setting).chars().count());
+    // What is longer has its effect on a line of its own.
     let column = texts.filter(|length| *length <= 30).fold(8, usize::max);
     let mut text = String::new();
     let mut above = None;
-    for say in says {
-        let heading = heading(&say.place);
+    for setting in settings {
+        let heading = heading(&setting.place);
         if above.as_ref() != Some(&heading) {
-            let _ = writeln!(text, "{NO_MARK}{heading}");
-            if let Effect::Hidden { by, masked } = &say.effect {
-                let link = if *masked { ", a link to /dev/null" } else { "" };
-                let because = format!("not read, as {} hides it{link}", plain_path(by));
+            let _ = writeln!(text, "{NO_MARK}{}", plain(&heading));
+            if let Effect::Hidden { by, masked } = setting.effect {
+                let link = if masked { ", a link to /dev/null" } else { "" };
+                let because = format!("not read, as {} hides it{link}", by.display());
+                let room = width.saturating_sub(BELOW.len());
                 text.push_str(BELOW);
-                fold(&mut text, &because, BELOW, width - BELOW.len());
+                fold(&mut text, &because, BELOW, room);
             }
             above = Some(heading);
         }
-        let mark = if is_known && say.effect == Effect::Counts {
-            MARK
-        } else {
-            NO_MARK
-        };
-        let left = left(say);
-        let effect = effect(&say.effect, &say.place);
+        let takes_effect = is_known && matches!(setting.effect, Effect::Sets(_));
+        let mark = if takes_effect { MARK } else { NO_MARK };
+        let left = left(setting);
+        let effect = effect(&setting.effect, &setting.place);
         let line = match (left.chars().count() <= column, effect.is_empty()) {
             (_, true) => format!("{mark}  {left}"),
             (true, _) => format!("{mark}  {left:<column$}   {effect}"),
@@ -121,54 +115,55 @@ fn says(says: &[Explained], is_known: bool, width: usize) -> String {
 }
 
 fn heading(place: &Place) -> String {
-    match place {
-        Place::Kernel { config: None } => "the kernel's default".to_string(),
-        Place::Kernel { config: Some(path) } => {
-            format!("the kernel's default, by {}", plain_path(path))
-        }
-        Place::CommandLine { path: None, .. } => "the kernel command line".to_string(),
-        Place::CommandLine {
-            path: Some(path), ..
-        } => format!("the kernel command line, by {}", plain_path(path)),
-        Place::File { path, .. } => plain_path(path),
+    let (what, path) = match place {
+        Place::Kernel { config, .. } => ("the kernel's default", config),
+        Place::CommandLine { path, .. } => ("the kernel command line", path),
+        Place::Line(line) => return line.assignment.path.display().to_string(),
+        Place::File(path) => return path.display().to_string(),
+    };
+    let by = path.as_ref().map(|path| format!(", by {}", path.display()));
+    what.to_string() + &by.unwrap_or_default()
+}
+
+/// Returns what stands there; of a file with the number of the line.
+fn left(setting: &Setting) -> String {
+    let text = plain(&setting.text());
+    match setting.place {
+        Place::Line(line) => format!("{:>3}: {text}", line.assignment.line),
+        _ => text,
     }
 }
 
-/// What stands there; of a file with the number of the line.
-fn left(say: &Explained) -> String {
-    match &say.place {
-        Place::File { line: 0, .. } => String::new(),
-        Place::File { line, .. } => format!("{line:>3}: {}", plain(&say.text)),
-        _ => plain(&say.text),
-    }
-}
-
-/// What becomes of what stands at the place.
+/// Says what effect a setting has.
 fn effect(effect: &Effect, place: &Place) -> String {
     match effect {
-        Effect::Counts | Effect::Hidden { .. } => String::new(),
+        Effect::Sets(_) | Effect::Hidden { .. } => String::new(),
         Effect::Overridden(by) => format!("overridden by {}", short(by, place)),
-        Effect::Refused => "refused by the kernel".to_string(),
-        Effect::NoPrefix => "no effect without sysctl. before it".to_string(),
+        Effect::Refused => "rejected by the kernel".to_string(),
+        Effect::NoPrefix => "no effect: it must begin with sysctl.".to_string(),
         Effect::Excludes => "no pattern sets it".to_string(),
         Effect::Excluded(by) => format!("excluded by {}", short(by, place)),
         Effect::Nothing => "no effect, as a pattern excludes nothing".to_string(),
         Effect::Volatile => "gone at the next boot, which empties /run".to_string(),
-        Effect::Unread(why) => format!("could not be read: {}", plain(&without_number(why))),
+        Effect::Unread(problem) | Effect::UnreadEarlier(problem) => {
+            format!("could not be read: {}", plain(&io_error(&problem.error)))
+        }
     }
 }
 
-/// A place as seen from another: of two files read, no two have the same name.
+/// Names a place as seen from another: no two files that are read have the same name.
 fn short(place: &Place, from: &Place) -> String {
     match (place, from) {
-        (Place::File { path, line }, Place::File { path: here, .. }) if path == here => {
-            format!("line {line}")
+        (Place::Line(line), Place::Line(here)) if line.assignment.path == here.assignment.path => {
+            format!("line {}", line.assignment.line)
         }
-        (Place::File { path, line }, _) => {
-            let name = path.file_name().map_or(path.as_path(), Path::new);
-            format!("{}:{line}", plain_path(name))
+        (Place::Line(line), _) => {
+            let path = &line.assignment.path;
+            let name = path.file_name().map_or(&**path, Path::new);
+            let name = plain(&name.to_string_lossy());
+            format!("{name}:{}", line.assignment.line)
         }
-        (Place::CommandLine { word, .. }, _) => plain(word),
-        (Place::Kernel { .. }, _) => "the kernel's default".to_string(),
+        (Place::CommandLine { parameter, .. }, _) => plain(&String::from_utf8_lossy(parameter)),
+        (Place::Kernel { .. } | Place::File(_), _) => "the kernel's default".to_string(),
     }
 }

@@ -53,7 +53,7 @@ impl Sending {
         }
     }
 
-    /// So many entries, from the first, were taken so far.
+    /// Counts the entries, from the first, that were taken so far.
     pub(super) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }

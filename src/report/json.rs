@@ -1,375 +1,216 @@
-//! Writes a look as one JSON object, for programs. Its schema is `packaging/schema.json`, which has the meaning of each
-//! member; what is there keeps its name and meaning while `version` stays.
+//! Writes an assessment as one JSON object, for programs. Its schema is `packaging/schema.json`, which has the meaning of
+//! each member; a member keeps its name and meaning while `version` stays.
 
-use serde::Serialize;
+use std::path::Path;
 
-use super::{Audience, image, messages, remedy};
-use crate::assessment::{
-    self, Assessment, Diagnostic, Mode, NextBoot, Outcome, TargetInfo, TunableStatus,
-};
-use crate::boot::sysctl_d::Assignment;
-use crate::boot::{Origin, Suspect, WhyUnapplied};
-use crate::exit::Exit;
+use serde_json::{Value, json};
+
+use super::errors::{self, without_number};
+use super::fix::Fix;
+use super::messages;
+use crate::assessment::{Assessment, Diagnostic, NextBoot, Outcome, TunableStatus};
+use crate::boot::{Assignment, Origin, Suspect, WhyUnapplied};
+use crate::invocation::Caller;
 use crate::kubelet::{Protection, SetBy};
 use crate::persist::Persisted;
+use crate::systemd::NextStart;
+use crate::target::TargetInfo;
+use crate::verdict::Mode;
 
 /// Counts up when a member goes or gets another meaning, not when one is added.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-#[derive(Serialize)]
-struct Document<'a> {
-    version: u32,
-    unit: Option<&'a str>,
-    image: Option<Image<'a>>,
-    mode: &'static str,
-    kubelet: Kubelet,
-    tunables: Vec<Tunable>,
-    notes: Vec<NoteOf>,
-    summary: String,
-    remedies: Vec<Remedy>,
-    exit: Ending,
-}
-
-/// The image that was checked in the place of a machine.
-#[derive(Serialize)]
-struct Image<'a> {
-    path: String,
-    kernel: Option<&'a str>,
-    kernel_configuration: Option<String>,
-    command_line: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Kubelet {
-    status: &'static str,
-    protect_kernel_defaults: Option<bool>,
-    source: Option<Source>,
-    reason: Option<String>,
-    may_refuse: Option<String>,
-    will_start: Option<bool>,
-    will_start_after_next_boot: Option<bool>,
-}
-
-#[derive(Serialize)]
-struct Tunable {
-    name: &'static str,
-    expected: i64,
-    actual: Option<i64>,
-    outcome: &'static str,
-    message: Option<String>,
-    previous: Option<i64>,
-    error: Option<String>,
-    source: Option<Source>,
-    suspects: Vec<SuspectOf>,
-    parameter_without_prefix: Option<String>,
-    next_boot: Next,
-}
-
-#[derive(Serialize)]
-struct Next {
-    value: Option<i64>,
-    source: Option<Source>,
-    error: Option<String>,
-}
-
-/// Who set something: a place in a file, a word, or neither.
-#[derive(Default, Serialize)]
-struct Source {
-    kind: &'static str,
-    file: Option<String>,
-    line: Option<usize>,
-    text: Option<String>,
-    unapplied: Option<UnappliedLine>,
-}
-
-#[derive(Serialize)]
-struct UnappliedLine {
-    file: String,
-    line: usize,
-    text: String,
-    why: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct SuspectOf {
-    program: &'static str,
-    file: Option<String>,
-    line: Option<usize>,
-}
-
-#[derive(Serialize)]
-struct NoteOf {
-    kind: &'static str,
-    message: String,
-}
-
-#[derive(Serialize)]
-struct Remedy {
-    purpose: &'static str,
-    command: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Ending {
-    code: u8,
-    meaning: &'static str,
-}
-
-/// The whole report as a text of several lines.
-pub(super) fn render(look: &Assessment) -> String {
-    let exit = Exit::of(look);
-    let document = Document {
-        version: VERSION,
-        unit: look.unit.as_deref(),
-        image: look.image.as_ref().map(Image::from),
-        mode: mode(look.mode),
-        kubelet: kubelet(look),
-        tunables: look.sights.iter().map(|it| tunable(it, look)).collect(),
-        notes: look.notes.iter().map(note).collect(),
-        summary: match look.image {
-            Some(_) => image::summary(look),
-            None => messages::summary(look, Audience::Person),
+/// Renders the whole report, in several lines.
+pub(super) fn render(assessment: &Assessment) -> String {
+    let exit = assessment.exit();
+    let document = json!({
+        "version": VERSION,
+        "unit": assessment.target.unit,
+        "image": assessment.image.as_ref().map(|image| json!({
+            "path": path(&image.path),
+            "kernel": image.kernel.kernel.ok().flatten(),
+            "kernel_configuration": image.kernel.config.map(path),
+            "command_line": image.kernel.cmdline.ok().flatten().map(path),
+        })),
+        "mode": match assessment.mode {
+            Mode::AsKubelet => "as-kubelet",
+            Mode::Warn => "warn",
+            Mode::Strict => "strict",
+            Mode::Modify if assessment.is_fixing => "modify",
+            Mode::Modify => "modify-in-unit",
         },
-        remedies: remedy::of(look).into_iter().map(Remedy::from).collect(),
-        exit: Ending {
-            code: exit.code(),
-            meaning: exit.meaning(),
-        },
+        "kubelet": kubelet(assessment),
+        "tunables": assessment.tunables.iter().map(|it| tunable(it, assessment)).collect::<Value>(),
+        "notes": assessment.diagnostics.iter().map(|it| note(it, assessment)).collect::<Value>(),
+        "summary": messages::summary(assessment, Caller::Shell),
+        "fix": Fix::of(assessment, Caller::Shell).map(|fix| json!({
+            "message": messages::fix(&fix),
+            "command": fix.command(),
+        })),
+        "next_start": assessment.next_start.as_ref().map(|(_, next)| next_start(next)),
+        "exit": { "code": exit.code(), "meaning": exit.meaning() },
+    });
+    format!("{document:#}\n")
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn next_start(next: &NextStart) -> Value {
+    let (state, within) = match next {
+        NextStart::Running => ("running", None),
+        NextStart::Starting => ("starting", None),
+        NextStart::Retries { within } => ("retries", Some(within.as_secs_f64())),
+        NextStart::GivenUp => ("given-up", None),
+        NextStart::Stopped => ("stopped", None),
     };
-    let mut text = serde_json::to_string_pretty(&document)
-        .expect("its members are strings, numbers and lists");
-    text.push('\n');
-    text
+    json!({ "state": state, "within_seconds": within })
 }
 
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::AsKubelet => "as-kubelet",
-        Mode::Warn => "warn",
-        Mode::Strict => "strict",
-        Mode::Modify => "modify",
-        Mode::ModifiedInUnit => "modified-in-unit",
-    }
-}
-
-fn kubelet(look: &Assessment) -> Kubelet {
-    let (status, setting, reason) = match &look.told {
+fn kubelet(assessment: &Assessment) -> Value {
+    let info = &assessment.target.info;
+    let in_words = || messages::setting(info);
+    let (status, setting, reason) = match info {
         TargetInfo::NotAsked => ("not-asked", None, None),
-        TargetInfo::Nothing => ("no-kubelet", None, None),
-        TargetInfo::NotKnown(why) => ("not-known", None, Some(messages::not_known(why))),
-        TargetInfo::NotStarted { unit, why } => {
-            let why = messages::not_started_by_systemd(unit, why);
-            ("not-started", None, Some(why))
-        }
+        TargetInfo::None => ("no-kubelet", None, None),
+        TargetInfo::NotKnown(why) => ("not-known", None, Some(errors::not_known(why))),
+        TargetInfo::NotStarted { .. } => ("not-started", None, in_words()),
         TargetInfo::Kubelet(kubelet) => match &kubelet.protection {
-            Protection::On(ground) => ("known", Some((true, ground)), None),
-            Protection::Off(ground) => ("known", Some((false, ground)), None),
-            Protection::NotThereYet(_) => ("not-configured", None, messages::ground(&look.told)),
-            Protection::Fails(why) => ("fails-first", None, Some(why.clone())),
-            Protection::Unknown(why) => ("not-known", None, Some(why.clone())),
+            Protection::On(by) => ("known", Some((true, by)), None),
+            Protection::Off(by) => ("known", Some((false, by)), None),
+            Protection::NotThereYet(_) => ("not-configured", None, in_words()),
+            Protection::RunsOnce(_) => ("not-known", None, in_words()),
+            Protection::Fails(why) => ("fails-first", None, Some(why.to_string())),
+            Protection::Unknown(why) => ("not-known", None, Some(why.to_string())),
         },
     };
-    Kubelet {
-        status,
-        protect_kernel_defaults: setting.map(|(value, _)| value),
-        source: setting.map(|(_, ground)| Source::from(ground)),
-        reason: reason.map(|reason| messages::plain(&messages::without_number(&reason))),
-        may_refuse: match &look.told {
-            TargetInfo::Kubelet(kubelet) => kubelet.may_refuse.as_deref().map(messages::plain),
-            _ => None,
-        },
-        will_start: look.will_start(),
-        will_start_after_next_boot: look.will_start_after_next_boot(),
-    }
+    json!({
+        "status": status,
+        "protect_kernel_defaults": setting.map(|(value, _)| value),
+        "source": setting.map(|(_, by)| match by {
+            SetBy::Default => source("default", None, None),
+            SetBy::Flag(word) => source("flag", None, Some(word)),
+            SetBy::File { path, line } => source("file", Some((path, *line)), None),
+        }),
+        "reason": reason.as_deref().map(without_number),
+        "will_start": assessment.will_start(),
+        "will_start_after_next_boot": assessment.will_start_after_next_boot(),
+    })
 }
 
-fn tunable(sight: &TunableStatus, look: &Assessment) -> Tunable {
-    let finding = &sight.finding;
+fn tunable(status: &TunableStatus, assessment: &Assessment) -> Value {
+    let reading = &status.reading;
     // An image has no values yet.
-    let is_machine = look.image.is_none();
-    let error = finding.now.as_ref().err().or(finding.refused.as_ref());
-    Tunable {
-        name: finding.tunable.name,
-        expected: finding.tunable.expected,
-        actual: finding.now.as_ref().ok().copied().filter(|_| is_machine),
-        outcome: outcome(sight.outcome),
-        message: messages::finding(sight, !is_machine),
-        previous: finding.was,
-        error: error.map(messages::sysctl_error),
-        source: (sight.origin.as_ref())
-            .filter(|_| is_machine)
-            .map(Source::from),
-        suspects: sight.suspects.iter().map(SuspectOf::from).collect(),
-        parameter_without_prefix: sight
-            .parameter_without_prefix
-            .as_deref()
-            .map(messages::plain),
-        next_boot: match &sight.next {
-            NextBoot::Right => Next {
-                value: Some(finding.tunable.expected),
-                source: None,
-                error: None,
-            },
-            NextBoot::Wrong { value, origin } => Next {
-                value: Some(*value),
-                source: Some(origin.into()),
-                error: None,
-            },
-            NextBoot::Unknown(problem) => Next {
-                value: None,
-                source: None,
-                error: Some(messages::unread(problem)),
-            },
+    let is_machine = assessment.image.is_none();
+    let error = reading.now.as_ref().err().or(reading.refused.as_ref());
+    let (next_source, next_error) = match &status.next {
+        NextBoot::Right => (None, None),
+        NextBoot::Wrong { origin, .. } => (Some(origin), None),
+        NextBoot::Unknown(error) => (None, Some(errors::unread(error))),
+    };
+    json!({
+        "name": reading.tunable.name,
+        "expected": reading.tunable.expected,
+        "actual": reading.now.as_ref().ok().filter(|_| is_machine),
+        "outcome": match status.outcome {
+            Outcome::Right => "right",
+            Outcome::RightUntilBoot => "right-until-boot",
+            Outcome::Corrected => "corrected",
+            Outcome::WillBeCorrected => "will-be-corrected",
+            Outcome::Overwritten => "overwritten",
+            Outcome::Ignored => "ignored",
+            Outcome::Undecided => "undecided",
+            Outcome::Wrong => "wrong",
+            Outcome::Refused => "refused",
+            Outcome::Unreadable => "unreadable",
         },
-    }
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Right => "right",
-        Outcome::RightUntilBoot => "right-until-boot",
-        Outcome::Corrected => "corrected",
-        Outcome::WillBeCorrected => "will-be-corrected",
-        Outcome::Overwritten => "overwritten",
-        Outcome::Ignored => "ignored",
-        Outcome::Undecided => "undecided",
-        Outcome::Wrong => "wrong",
-        Outcome::Refused => "refused",
-        Outcome::Unreadable => "unreadable",
-    }
-}
-
-fn note(note: &Diagnostic) -> NoteOf {
-    NoteOf {
-        kind: match note {
-            Diagnostic::OptionsNotUnderstood { .. } => "options-not-understood",
-            Diagnostic::VariableMisspelt(_) => "variable-misspelt",
-            Diagnostic::OptionInUnit(_) => "option-in-unit",
-            Diagnostic::NotInUnit(_) => "not-in-unit",
-            Diagnostic::Persisted(Persisted { file: Some(_), .. }) => "persisted",
-            Diagnostic::Persisted(Persisted { file: None, .. }) => "nothing-to-persist",
-            Diagnostic::NotPersisted(_) => "not-persisted",
+        "message": messages::finding(status, !is_machine),
+        "previous": reading.was,
+        "error": error.map(errors::sysctl_error),
+        "source": status.origin.as_ref().filter(|_| is_machine).map(origin),
+        "suspects": status.suspects.iter().map(suspect).collect::<Value>(),
+        "parameter_without_prefix": status.parameter_without_prefix,
+        "next_boot": {
+            "value": status.next_value(),
+            "source": next_source.map(origin),
+            "error": next_error,
         },
-        message: messages::note(note),
-    }
+    })
 }
 
-impl<'a> From<&'a assessment::Image<'_>> for Image<'a> {
-    fn from(image: &'a assessment::Image) -> Self {
-        let image_kernel = &image.image_kernel;
-        Self {
-            path: messages::plain_path(&image.path),
-            kernel: image_kernel.kernel.ok().flatten(),
-            kernel_configuration: image_kernel.config.map(messages::plain_path),
-            command_line: image_kernel
-                .cmdline
-                .ok()
-                .flatten()
-                .map(messages::plain_path),
+fn suspect(suspect: &Suspect) -> Value {
+    match suspect {
+        Suspect::Tuned => json!({ "program": "tuned", "file": null, "line": null }),
+        Suspect::File {
+            program,
+            path: file,
+            line,
+        } => {
+            json!({ "program": program, "file": path(file), "line": line })
         }
     }
 }
 
-impl From<&SetBy> for Source {
-    fn from(ground: &SetBy) -> Self {
-        match ground {
-            SetBy::Default => Self {
-                kind: "default",
-                ..Self::default()
-            },
-            SetBy::Flag(word) => Self {
-                kind: "flag",
-                text: Some(messages::plain(word)),
-                ..Self::default()
-            },
-            SetBy::File { path, line } => Self {
-                kind: "file",
-                file: Some(messages::plain_path(path)),
-                line: Some(*line),
-                ..Self::default()
-            },
-        }
-    }
+fn note(diagnostic: &Diagnostic, assessment: &Assessment) -> Value {
+    let kind = match diagnostic {
+        Diagnostic::OptionsIgnored { .. } => "options-not-understood",
+        Diagnostic::OptionInUnit(_) => "option-in-unit",
+        Diagnostic::NotInUnit(_) => "not-in-unit",
+        Diagnostic::Persisted(Persisted { file: Some(_), .. }) => "persisted",
+        Diagnostic::Persisted(Persisted { file: None, .. }) => "nothing-to-persist",
+        Diagnostic::NotPersisted(_) => "not-persisted",
+    };
+    let message = messages::diagnostic(diagnostic, assessment.target.unit.as_deref());
+    json!({ "kind": kind, "message": message })
 }
 
-impl From<&Origin<'_>> for Source {
-    fn from(origin: &Origin) -> Self {
-        match origin {
-            Origin::File(line) => Self {
-                kind: "file",
-                file: Some(messages::plain_path(&line.path)),
-                line: Some(line.line),
-                text: Some(messages::asked(line)),
-                unapplied: None,
-            },
-            Origin::Kernel { word, unapplied } => Self {
-                kind: match word {
-                    Some(_) => "kernel-command-line",
-                    None => "kernel-default",
-                },
-                text: word.as_deref().map(messages::plain),
-                unapplied: unapplied
-                    .as_ref()
-                    .map(|it| UnappliedLine::new(it.line, Some(it.why))),
-                ..Self::default()
-            },
-            Origin::SinceBoot { unapplied, .. } => Self {
-                kind: "changed-since-boot",
-                unapplied: unapplied.map(|line| UnappliedLine::new(line, None)),
-                ..Self::default()
-            },
-            Origin::Unknown(problem) => Self {
-                kind: "unknown",
-                text: Some(messages::unread(problem)),
-                ..Self::default()
-            },
-        }
-    }
+/// Describes what set something: a place in a file, a word, or neither.
+fn source(kind: &str, place: Option<(&Path, usize)>, text: Option<&str>) -> Value {
+    json!({
+        "kind": kind,
+        "file": place.map(|(file, _)| path(file)),
+        "line": place.map(|(_, line)| line),
+        "text": text,
+        "unapplied": null,
+    })
 }
 
-impl UnappliedLine {
-    fn new(line: &Assignment, why: Option<WhyUnapplied>) -> Self {
-        Self {
-            file: messages::plain_path(&line.path),
-            line: line.line,
-            text: messages::asked(line),
-            why: why.map(|why| match why {
-                WhyUnapplied::Refused => "refused-by-the-kernel",
-                WhyUnapplied::FileIsNewer => "written-since-boot",
-                WhyUnapplied::FileIsOlder => "changed-back-or-not-applied",
-                WhyUnapplied::Unclear => "not-known",
-                WhyUnapplied::NotRead => "not-read-by-systemd",
-            }),
+fn origin(origin: &Origin) -> Value {
+    let mut value = match origin {
+        Origin::File(line) => {
+            let place = (&*line.path, line.line);
+            source("file", Some(place), Some(&messages::value_of(line)))
         }
+        Origin::Kernel { parameter, .. } => match parameter {
+            Some(parameter) => source("kernel-command-line", None, Some(parameter)),
+            None => source("kernel-default", None, None),
+        },
+        Origin::SinceBoot { .. } => source("changed-since-boot", None, None),
+        Origin::Unknown(error) => source("unknown", None, Some(&errors::unread(error))),
+    };
+    let (line, why) = match origin {
+        Origin::Kernel { unapplied, .. } => unapplied.as_ref().map(|it| (it.line, it.why)).unzip(),
+        Origin::SinceBoot { unapplied, .. } => (*unapplied, None),
+        Origin::File(_) | Origin::Unknown(_) => (None, None),
+    };
+    if let Some(line) = line {
+        value["unapplied"] = unapplied(line, why);
     }
+    value
 }
 
-impl From<&Suspect> for SuspectOf {
-    fn from(suspect: &Suspect) -> Self {
-        match suspect {
-            Suspect::Tuned => Self {
-                program: "tuned",
-                file: None,
-                line: None,
-            },
-            Suspect::File {
-                program,
-                path,
-                line,
-            } => Self {
-                program,
-                file: Some(messages::plain_path(path)),
-                line: Some(*line),
-            },
-        }
-    }
-}
-
-impl From<remedy::Remedy> for Remedy {
-    fn from(remedy: remedy::Remedy) -> Self {
-        Self {
-            purpose: remedy.purpose,
-            command: remedy.command,
-        }
-    }
+fn unapplied(line: &Assignment, why: Option<WhyUnapplied>) -> Value {
+    json!({
+        "file": path(&line.path),
+        "line": line.line,
+        "text": messages::value_of(line),
+        "why": why.map(|why| match why {
+            WhyUnapplied::Refused => "refused-by-the-kernel",
+            WhyUnapplied::FileIsNewer => "written-since-boot",
+            WhyUnapplied::FileIsOlder => "changed-back-or-not-applied",
+            WhyUnapplied::Unclear => "not-known",
+            WhyUnapplied::NotRead => "not-read-by-systemd",
+        }),
+    })
 }

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use libsystemd::daemon::{self, NotifyState};
-use log::Level;
 
 use super::background::Background;
 use super::entry::Entry;
-use super::is_null;
+use super::errors::without_number;
 use super::journal::Sending;
 use super::stream::Stream;
+use crate::invocation::is_null;
 
 /// How long journald may take for all entries. It stops answering when it is stopped or its disk hangs.
 const JOURNAL_LIMIT: Duration = Duration::from_millis(500);
@@ -38,64 +38,58 @@ pub(super) fn say(
         .map(|status| Background::start(move || notify(status)));
     let entries: Arc<[Entry]> = entries.into();
     let sending = journal.then(|| Sending::start(&entries, unit));
-    let sent = sending
-        .as_ref()
-        .map_or(Ok(()), |sending| sending.wait(JOURNAL_LIMIT));
+    let sent = (sending.as_ref()).map_or(Ok(()), |sending| sending.wait(JOURNAL_LIMIT));
     let notified = notifying.map_or(Ok(()), |work| {
         let left = STATUS_LIMIT.saturating_sub(begun.elapsed());
         work.context("start a thread")?
             .wait(left)
             .unwrap_or_else(|| Err(anyhow!("no answer in time")))
     });
-    // Target as late as can be: what journald takes late is not to be said twice.
+    // Asked as late as can be: what journald takes late is not to be said twice.
     let taken = sending.map_or(0, |sending| sending.taken());
-    let mut rest = lines(&entries[taken..], journal);
-    if let Err(trouble) = sent
-        && !rest.is_empty()
+    let entries = lines(&entries[taken..], journal);
+    // The command that fixes it stays the last line.
+    let mut rest = String::new();
+    if let Err(error) = sent
+        && !entries.is_empty()
     {
         let _ = writeln!(
             rest,
-            "<7>The journal did not take this as entries with fields: {trouble:#}"
+            "<7>The journal did not accept these entries with their fields: {}",
+            without_number(&format!("{error:#}"))
         );
     }
-    if let Err(trouble) = notified {
+    if let Err(error) = notified {
         let level = if journal { "<7>" } else { "" };
         let _ = writeln!(
             rest,
-            "{level}The Status line of the unit could not be set: {trouble:#}"
+            "{level}The Status line of the unit could not be set: {}",
+            without_number(&format!("{error:#}"))
         );
     }
+    rest += &entries;
     if !rest.is_empty() {
-        let stream = if is_null(std::io::stderr()) {
-            Stream::Stdout
-        } else {
+        let is_seen = !is_null(std::io::stderr());
+        let stream = if is_seen {
             Stream::Stderr
+        } else {
+            Stream::Stdout
         };
-        stream.print_within(&rest, STDERR_LIMIT);
+        stream.print_until(&rest, Some(Instant::now() + STDERR_LIMIT));
     }
 }
 
-/// A line an entry; for the journal each begins with its priority, as sd-daemon(3) defines it.
+/// Writes one line per entry; for the journal each begins with its priority, as sd-daemon(3) defines it.
 fn lines(entries: &[Entry], journal: bool) -> String {
     let mut lines = String::new();
     for entry in entries {
         if journal {
-            let _ = write!(lines, "<{}>", priority(entry.level));
+            // As systemd-journal-logger maps it: an error is 3, a warning 4, a notice 5.
+            let _ = write!(lines, "<{}>", entry.level as usize + 2);
         }
         let _ = writeln!(lines, "{}", entry.message);
     }
     lines
-}
-
-/// The syslog priority of a level, as `systemd-journal-logger` maps it.
-fn priority(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 5,
-        Level::Debug => 6,
-        Level::Trace => 7,
-    }
 }
 
 /// Sets the unit's Status line.
