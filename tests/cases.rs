@@ -51,7 +51,14 @@ fn cases() -> Vec<PathBuf> {
 
 fn play(namespace: &Namespace, case: &Path) -> Outcome {
     let transcript = case.join("transcript");
-    let expected = fs::read_to_string(&transcript).unwrap();
+    let expected = fs::read_to_string(&transcript)
+        .unwrap_or_else(|error| panic!("{}: {error}", transcript.display()));
+    assert!(!expected.is_empty(), "{} is empty", transcript.display());
+    for entry in fs::read_dir(case).unwrap() {
+        let path = entry.unwrap().path();
+        let is_read = path.is_dir() || path.ends_with("setup") || path == transcript;
+        assert!(is_read, "nothing reads {}", path.display());
+    }
     if expected.lines().any(|it| it == "$ fix" || it == "$ reboot") {
         namespace.has("systemd-sysctl")?;
     }

@@ -22,11 +22,15 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 /// The bound on a whole run, whatever is broken, on a machine that is not busy.
 const BOUND: Duration = Duration::from_secs(2);
 
-/// Executes the gate with standard error named as systemd names it; systemd-cat does so only where it is newer than 252.
+/// Executes the check with standard error named as systemd names it; systemd-cat does so only where it is newer than 252.
 const AS_SERVICE: &str = "JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec \"$0\" \"$@\"";
 
 /// What is wrong in the fake /proc/sys, in the order of the table.
 const WRONG: [Tunable; 3] = [TUNABLES[0], TUNABLES[2], TUNABLES[3]];
+
+/// The last entry, and the command that ends it.
+const FIX: &str = "To fix it, run: kubelet-tunables --modify --persist";
+const COMMAND: &str = "kubelet-tunables --modify --persist";
 
 /// Datagrams that the kernel queues for a socket (`net.unix.max_dgram_qlen`): its own default, and what systemd sets at boot.
 /// Of the latter number one sender's buffer holds about half.
@@ -164,7 +168,7 @@ fn entries_have_their_fields() {
     let run = journald.run(&["--warn"]);
     assert_eq!(run.code, 0, "{run:?}");
     let entries = journald.entries();
-    assert_eq!(entries.len(), WRONG.len() + 1, "{entries:#?}");
+    assert_eq!(entries.len(), WRONG.len() + 2, "{entries:#?}");
     for (entry, tunable) in entries.iter().zip(WRONG) {
         assert!(is_about(entry, tunable), "{entry}");
         assert_fields(
@@ -179,13 +183,11 @@ fn entries_have_their_fields() {
             ],
         );
     }
-    assert_fields(
-        &entries[3],
-        &[
-            ("PRIORITY", "4"),
-            ("MESSAGE_ID", Kind::Summary.message_id()),
-        ],
-    );
+    for (entry, kind) in entries[3..].iter().zip([Kind::Summary, Kind::Fix]) {
+        let fields = [("PRIORITY", "4"), ("MESSAGE_ID", kind.message_id())];
+        assert_fields(entry, &fields);
+    }
+    assert_fields(&entries[4], &[("MESSAGE", FIX)]);
     for entry in &entries {
         assert_fields(
             entry,
@@ -200,11 +202,11 @@ fn entries_have_their_fields() {
         assert!(!entry.contains("OBJECT_SYSTEMD_UNIT"), "{entry}");
     }
     assert_eq!(journald.run(&[]).code, 78);
-    let priorities: Vec<_> = journald.entries()[4..]
+    let priorities: Vec<_> = journald.entries()[5..]
         .iter()
         .map(|entry| field(entry, "PRIORITY"))
         .collect();
-    assert_eq!(priorities, vec![Some("3".to_string()); 4]);
+    assert_eq!(priorities, vec![Some("3".to_string()); 5]);
 }
 
 fn corrections_are_notices() {
@@ -240,7 +242,7 @@ fn bad_options_are_an_entry_and_judged_as_none() {
     let journald = Journald::start();
     assert_eq!(journald.run(&["--wran"]).code, 78);
     let entries = journald.entries();
-    assert_eq!(entries.len(), WRONG.len() + 2, "{entries:?}");
+    assert_eq!(entries.len(), WRONG.len() + 3, "{entries:?}");
     assert_fields(
         &entries[0],
         &[("MESSAGE_ID", Kind::Usage.message_id()), ("PRIORITY", "3")],
@@ -302,7 +304,7 @@ fn with_nothing_left() {
     let mut journald = Journald::start();
     let copy = Path::new("/run/stdout");
     // systemd-cat connects before it executes the program; then journald goes away.
-    let mut gate = Command::new("systemd-cat")
+    let mut check = Command::new("systemd-cat")
         .args([
             "sh",
             "-c",
@@ -320,7 +322,7 @@ fn with_nothing_left() {
     journald.kill();
     fs::write("/run/gone", "").unwrap();
     let begun = Instant::now();
-    let status = gate.wait().unwrap();
+    let status = check.wait().unwrap();
     let took = begun.elapsed();
     println!(
         "journald is gone: exit {:?}, {} ms",
@@ -368,6 +370,8 @@ fn the_status_line() {
     let status = str::from_utf8(&buffer[..length]).unwrap();
     assert!(status.starts_with("STATUS="), "{status}");
     assert!(status.contains("vm.overcommit_memory is 0"), "{status}");
+    let end = format!("; run: {COMMAND}");
+    assert!(status.trim_end().ends_with(&end), "{status}");
     // A kubelet that starts has nothing on its Status line.
     socket.set_nonblocking(true).unwrap();
     assert_eq!(journald.run_with_notify_socket(&["--warn"], path).code, 0);
@@ -411,7 +415,7 @@ fn assert_fields(entry: &str, expected: &[(&str, &str)]) {
     }
 }
 
-/// The report is there whole and once: what is wrong, and one summary.
+/// The report is there whole and once: what is wrong, one summary, and the command that fixes it.
 fn assert_each_once(entries: &[String], case: &str) {
     for tunable in WRONG {
         let found = entries.iter().filter(|it| is_about(it, tunable)).count();
@@ -421,7 +425,10 @@ fn assert_each_once(entries: &[String], case: &str) {
         .iter()
         .filter(|entry| field(entry, "PRIORITY").as_deref() == Some("3"))
         .count();
-    assert_eq!(errors, WRONG.len() + 1, "{case}: {entries:#?}");
+    assert_eq!(errors, WRONG.len() + 2, "{case}: {entries:#?}");
+    let said_the_fix = |it: &&String| field(it, "MESSAGE").as_deref() == Some(FIX);
+    let fixes = entries.iter().filter(said_the_fix).count();
+    assert_eq!(fixes, 1, "{case}: {entries:#?}");
 }
 
 fn is_about(entry: &str, tunable: Tunable) -> bool {
@@ -465,7 +472,7 @@ impl Journald {
         Self(journald)
     }
 
-    /// Runs the gate with its standard streams connected to the journal.
+    /// Runs the check with its standard streams connected to the journal.
     fn run(&self, arguments: &[&str]) -> Run {
         self.run_with_notify_socket(arguments, Path::new(""))
     }
@@ -508,7 +515,7 @@ impl Journald {
         }
     }
 
-    /// All that the gate ever said to this journald, a line of JSON each.
+    /// All that the check ever said to this journald, a line of JSON each.
     fn entries(&self) -> Vec<String> {
         assert!(sync());
         let output = journalctl(&["-o", "json"]);

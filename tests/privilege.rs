@@ -157,11 +157,11 @@ fn trace(
     (who, arguments, exit): (&str, &str, i32),
 ) -> BTreeSet<String> {
     let run = machine.run(&format!(
-        "cat >/tmp/gate <<'GATE'
+        "cat >/tmp/check <<'CHECK'
 {setup}\nwho={who}{WHO}
 exec strace -D -f -q -y -o /tmp/trace -e trace={CALLS} /bin/kubelet-tunables {arguments} >/dev/null
-GATE
-sh /tmp/gate && code=0 || code=$?
+CHECK
+sh /tmp/check && code=0 || code=$?
 {AWAIT_TRACE}
 cat /tmp/trace
 exit $code"

@@ -10,6 +10,7 @@ use support::{BINARY, Outcome, copy, needs, own_uid, scratch};
 
 support::tests![
     colour_is_for_terminals_that_want_it,
+    lines_fold_at_the_width_of_the_terminal,
     an_ordinary_user_is_told_to_be_root_to_judge_a_unit,
 ];
 
@@ -38,6 +39,30 @@ fn colour_is_for_terminals_that_want_it() -> Outcome {
     }
     let piped = Command::new(BINARY).output().unwrap().stdout;
     assert!(!piped.contains(&0x1b), "{}", piped.escape_ascii());
+    Ok(())
+}
+
+fn lines_fold_at_the_width_of_the_terminal() -> Outcome {
+    needs(&["script", "stty"])?;
+    for width in [60, 72] {
+        let command =
+            format!("stty cols {width}; {BINARY} --explain kernel.panic; {BINARY} --warn");
+        let output = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .env("TERM", "dumb")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // The table of the six, the settings of --explain and a command are as wide as they are.
+        let (_, page) = text.split_once("kernel.keys.root_maxbytes").unwrap();
+        let sentences = page
+            .lines()
+            .skip(1)
+            .filter(|line| !line.contains("kubelet-tunables --"));
+        let longest = sentences.map(|line| line.trim_end().chars().count()).max();
+        assert!(longest.unwrap() <= width, "{width}: {page}");
+        assert!(longest.unwrap() > width - 20, "{width}: {page}");
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Namespace, Outcome, User};
 
-/// Shell that makes the gate believe in who starts it: `who` is `hand`, `service` (with nothing but a stream) or `unit`
+/// Shell that makes the check believe in who starts it: `who` is `hand`, `service` (with nothing but a stream) or `unit`
 /// (with the journal and the Status line); and words for kubelets.
 pub const WHO: &str = r"
 set -eu

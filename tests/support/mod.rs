@@ -272,7 +272,7 @@ impl Namespace {
         }
     }
 
-    /// Copies the tree of a case to where every user reaches it.
+    /// Copies `tests/base`, and the tree of a case over it, to where every user reaches them.
     fn lay(&self, case: &Path) -> PathBuf {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let copy = self.base.join(format!("case-{run}"));
