@@ -1,5 +1,5 @@
-//! Writes what the packages hold besides the program, each from where it is decided: the man page and the completions
-//! from the command line, the tables and the message catalog.
+//! Writes the man page and the completions, each part from its source: the command line, the tables, the message catalog and
+//! the README.
 //!
 //! usage: cargo run --example documents -- FOLDER DATE
 
@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context, ensure};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use kubelet_tunables::cli::Cli;
-use kubelet_tunables::exit::Exit;
 use kubelet_tunables::report::Kind;
 use kubelet_tunables::tunable::TUNABLES;
+use kubelet_tunables::verdict::Exit;
 
 const PAGE: &str = include_str!("kubelet-tunables.8.in");
 const CATALOG: &str = include_str!("../systemd/kubelet-tunables.catalog");
@@ -28,14 +29,44 @@ fn main() -> anyhow::Result<()> {
     complete(&folder)
 }
 
+/// Stands in a completion script where the names of the units of this machine are to come.
+const UNITS: &str = "@UNITS@";
+
+/// Prints the services that systemd knows, but no templates; nothing if there is no systemd.
+const LIST_UNITS: &str = "systemctl list-unit-files --type=service --full --no-legend --no-pager 2>/dev/null | \
+                          grep -o '^[^ ]*[^@ ][.]service'";
+
+/// Writes the completions: clap's, which cannot run a command, with the tunables and the units put in.
 fn complete(folder: &Path) -> anyhow::Result<()> {
-    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
-        clap_complete::generate_to(shell, &mut Cli::command(), "kubelet-tunables", folder)?;
+    let tunables = TUNABLES.map(|tunable| PossibleValue::new(tunable.name).help(tunable.reason));
+    let mut command = Cli::command()
+        .mut_arg("explain", |argument| {
+            argument.value_parser(PossibleValuesParser::new(tunables))
+        })
+        .mut_arg("unit", |argument| argument.value_parser([UNITS]));
+    for (shell, list) in [
+        (Shell::Bash, format!("$({LIST_UNITS})")),
+        (
+            Shell::Fish,
+            format!("(command -q systemctl; and {LIST_UNITS})"),
+        ),
+        (Shell::Zsh, format!("${{(f)\"$({LIST_UNITS})\"}}")),
+    ] {
+        let path = clap_complete::generate_to(shell, &mut command, "kubelet-tunables", folder)?;
+        let script = fs::read_to_string(&path)?;
+        // zsh has its list in single quotes.
+        let list = if shell == Shell::Zsh {
+            list.replace('\'', "'\\''")
+        } else {
+            list
+        };
+        ensure!(script.contains(UNITS), "{} has no {UNITS}", path.display());
+        fs::write(&path, script.replace(UNITS, &list))?;
     }
     Ok(())
 }
 
-/// The man page.
+/// Fills in the man page.
 fn page(date: &str) -> anyhow::Result<String> {
     let command = Cli::command();
     let mut page = PAGE.to_string();
@@ -43,7 +74,7 @@ fn page(date: &str) -> anyhow::Result<String> {
         ("@DATE@", date.to_string()),
         ("@VERSION@", roff(env!("CARGO_PKG_VERSION"))),
         ("@SYNOPSIS@", synopsis(&command)),
-        ("@TABLE@", table()),
+        ("@TUNABLES@", tunables()),
         ("@OPTIONS@", options(&command)),
         ("@EXIT@", exits()),
         ("@IDS@", ids()?),
@@ -56,37 +87,43 @@ fn page(date: &str) -> anyhow::Result<String> {
     Ok(page)
 }
 
-/// The usage, each form of it on a line, options bold and what stands for something else in italics.
+/// The usage, one form per paragraph. Options are bold, values italic; no line breaks before a value.
 fn synopsis(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
-    let words = usage.split_whitespace().skip(1).map(|word| {
+    let mut text = String::new();
+    for word in usage.split_whitespace().skip(1) {
         let bare = word.trim_matches(['[', ']', '.']);
-        let font = match bare.as_bytes().first() {
-            Some(b'-' | b'k') => "B",
-            Some(b'A'..=b'Z') => "I",
-            _ => return word.to_string(),
+        let (before, font) = match bare.as_bytes().first() {
+            Some(b'k') => {
+                let _ = write!(text, "\n.HP 4\n.B {}\n", roff(bare));
+                continue;
+            }
+            Some(b'-') => ("\n", "B"),
+            Some(b'A'..=b'Z') => ("\\ ", "I"),
+            _ => ("\n", "R"),
         };
-        word.replace(bare, &format!("\\f{font}{}\\fR", roff(bare)))
-    });
-    let program = "\\fBkubelet\\-tunables\\fR";
-    let usage = words.collect::<Vec<_>>().join(" ");
-    usage.replace(&format!(" {program}"), &format!("\n.br\n{program}"))
+        if !text.ends_with('\n') {
+            text += before;
+        }
+        text += &word.replace(bare, &format!("\\f{font}{}\\fR", roff(bare)));
+    }
+    text.trim_start().to_string()
 }
 
-fn table() -> String {
-    let mut text =
-        String::from(".TS\nlb lb lb lb\nl n n lx.\nsysctl\tneeded\tmainline\twhat that does\n");
+/// The six, each with its value, its default and what the value does.
+fn tunables() -> String {
+    let mut text = String::new();
     for tunable in TUNABLES {
         let _ = writeln!(
             text,
-            "{}\t{}\t{}\tT{{\n{}\nT}}",
+            ".TP\n.BR {} \" = {}\"\n{}.\nMainline default: {}.",
             roff(tunable.name),
             tunable.expected,
-            tunable.default,
-            roff(tunable.reason)
+            roff(&capitalised(tunable.reason)),
+            tunable.default
         );
     }
-    text + ".TE\n"
+    text
 }
 
 fn options(command: &Command) -> String {
@@ -94,12 +131,13 @@ fn options(command: &Command) -> String {
     command.build();
     let mut text = String::new();
     for argument in command.get_arguments() {
-        let value = argument.get_value_names().unwrap_or_default().join(" ");
-        let value = if argument.get_action().takes_values() {
-            roff(&value)
-        } else {
-            String::new()
-        };
+        let takes_value = argument.get_num_args().is_some_and(|n| n.takes_values());
+        let values = argument.get_value_names().filter(|_| takes_value);
+        let values = values.unwrap_or_default().iter();
+        let values: Vec<_> = values
+            .map(|it| format!("\\ \\fI{}\\fR", roff(it)))
+            .collect();
+        let values = values.concat();
         let names = [
             argument.get_short().map(|short| format!("-{short}")),
             argument.get_long().map(|long| format!("--{long}")),
@@ -114,16 +152,8 @@ fn options(command: &Command) -> String {
         }
         let names = names.join("\\fR, \\fB");
         let help = argument.get_help().map(ToString::to_string);
-        let _ = writeln!(
-            text,
-            ".TP\n\\fB{names}\\fR{}\n{}.",
-            if value.is_empty() {
-                String::new()
-            } else {
-                format!(" \\fI{value}\\fR")
-            },
-            roff(&help.unwrap_or_default())
-        );
+        let help = roff(&help.unwrap_or_default());
+        let _ = writeln!(text, ".TP\n\\fB{names}\\fR{values}\n{help}.");
     }
     text
 }
@@ -142,23 +172,25 @@ fn exits() -> String {
     text
 }
 
-/// Each message id with the subject that the catalog gives it.
+/// Lists the message ids, each with its subject in the catalog.
 fn ids() -> anyhow::Result<String> {
     let mut text = String::new();
-    for kind in Kind::ALL {
-        let id = kind.message_id();
+    for (_, id) in Kind::ALL {
         let (_, entry) = CATALOG
             .split_once(id)
             .with_context(|| format!("the catalog has no {id}"))?;
         let (_, subject) = entry.split_once("Subject: ").context("no subject")?;
         let subject = subject.lines().next().unwrap_or_default();
-        let subject = roff(&capitalised(&subject.replace("@SYSCTL@", "a tunable")));
+        let subject = subject
+            .replace("@SYSCTL@", "a tunable")
+            .replace("@MESSAGE@", "the command that fixes it");
+        let subject = roff(&capitalised(&subject));
         let _ = writeln!(text, ".TP\n.I {id}\n{subject}.");
     }
     Ok(text)
 }
 
-/// The first transcript of the README, which its test holds against what was printed.
+/// The first transcript of the README, which a test compares with what is printed.
 fn example() -> anyhow::Result<String> {
     let (_, rest) = README.split_once("```console\n").context("no transcript")?;
     let (transcript, _) = rest.split_once("```").context("no end")?;
@@ -168,7 +200,7 @@ fn example() -> anyhow::Result<String> {
     }))
 }
 
-/// The text as roff shows it to the letter.
+/// Escapes the text for roff.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     match text.as_bytes().first() {
@@ -177,7 +209,7 @@ fn roff(text: &str) -> String {
     }
 }
 
-/// A sentence begins with a capital letter, but for kubelet's name and our own.
+/// Begins the sentence with a capital letter, unless it begins with a name.
 fn capitalised(text: &str) -> String {
     if text.starts_with("kubelet") {
         return text.to_string();
