@@ -57,7 +57,14 @@ func main() {
 	fmt.Printf("I1126 kubelet of the suite: %q\n", os.Args)
 	var flag *bool
 	config, folder := "", ""
-	for words := os.Args[1:]; len(words) > 0; words = words[1:] {
+	words := os.Args[1:]
+	if filepath.Base(os.Args[0]) == "hyperkube" {
+		if len(words) == 0 || words[0] != "kubelet" {
+			fail("hyperkube: no kubelet")
+		}
+		words = words[1:]
+	}
+	for ; len(words) > 0; words = words[1:] {
 		name, value, has := strings.Cut(words[0], "=")
 		switch {
 		case name == "--protect-kernel-defaults":
