@@ -251,8 +251,8 @@ impl Exit {
     }
 
     fn row(self) -> (Self, u8, &'static str, &'static str) {
-        let mut rows = EXITS.into_iter();
-        rows.find(|row| row.0 == self).unwrap_or(EXITS[0])
+        let row = EXITS.iter().find(|row| row.0 == self);
+        *row.unwrap_or(&EXITS[0])
     }
 }
 

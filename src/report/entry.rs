@@ -52,10 +52,8 @@ impl Kind {
 
     /// Returns the message id.
     pub fn message_id(self) -> &'static str {
-        let mut kinds = Self::ALL.into_iter();
-        kinds
-            .find(|(kind, _)| *kind == self)
-            .map_or("", |(_, id)| id)
+        let row = Self::ALL.iter().find(|(kind, _)| *kind == self);
+        row.map_or("", |(_, id)| id)
     }
 
     fn of(outcome: Outcome) -> Self {

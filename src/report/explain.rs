@@ -37,7 +37,7 @@ pub fn explain(
         let is_right = value == tunable.expected;
         let verdict = if is_right { "right" } else { "wrong" };
         let source = source(origin).map(|source| format!(" ({source})"));
-        verdict.to_string() + &source.unwrap_or_default()
+        format!("{verdict}{}", source.unwrap_or_default())
     };
     let needed = tunable.expected.to_string();
     row("kubelet needs", &needed, tunable.reason);
@@ -122,7 +122,7 @@ fn heading(place: &Place) -> String {
         Place::File(path) => return path.display().to_string(),
     };
     let by = path.as_ref().map(|path| format!(", by {}", path.display()));
-    what.to_string() + &by.unwrap_or_default()
+    format!("{what}{}", by.unwrap_or_default())
 }
 
 /// Returns what stands there; of a file with the number of the line.
