@@ -103,7 +103,7 @@ pub(super) fn not_known(why: &NotKnown) -> String {
             program.display()
         ),
         NotKnown::Command(NotKubelet::WrapperOption { wrapper, option }) => format!(
-            "{} has the option {}, with which kubelet may see something else than this check",
+            "{} has the option {}, with which kubelet may see other files or arguments than this check",
             wrapper.display(),
             option.display()
         ),
