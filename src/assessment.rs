@@ -14,7 +14,7 @@ use crate::target::{Target, TargetInfo};
 use crate::tunable::TUNABLES;
 use crate::verdict::{self, Effect, Exit, KubeletBehavior, Mode, Severity, State, effect};
 
-/// What is asked of a run, and by whom.
+/// The inputs of an assessment besides the readings.
 #[derive(Debug)]
 pub struct Request {
     /// The mode of this run.
@@ -23,7 +23,7 @@ pub struct Request {
     pub mode_in_unit: Option<Mode>,
     /// True if this user is root.
     pub is_root: bool,
-    /// What the user should know about the check itself.
+    /// Remarks on the check itself.
     pub diagnostics: Vec<Diagnostic>,
     /// A unit, and what systemd does next with it, if it was asked.
     pub next_start: Option<(String, NextStart)>,
@@ -42,7 +42,7 @@ impl Request {
 /// Everything known about a node, complete when it is built.
 #[derive(Debug)]
 pub struct Assessment<'a> {
-    /// What is wanted about a wrong tunable.
+    /// The mode that decides: this run's, else that of the check in the unit.
     pub mode: Mode,
     /// True if `--modify` was given to this run, not to the check in the unit.
     pub is_fixing: bool,
@@ -52,7 +52,7 @@ pub struct Assessment<'a> {
     pub target: Target,
     /// How it treats a wrong tunable.
     pub behavior: KubeletBehavior,
-    /// What the user should know about the check itself.
+    /// Remarks on the check itself.
     pub diagnostics: Vec<Diagnostic>,
     /// The image that was checked instead of a machine: `now` is then what its first boot sets.
     pub image: Option<Image<'a>>,
@@ -67,27 +67,27 @@ pub struct Assessment<'a> {
 /// One tunable and everything known about it.
 #[derive(Debug)]
 pub struct TunableStatus<'a> {
-    /// What was read; of an image, what its first boot sets.
+    /// The value read; for an image, the one that its first boot sets.
     pub reading: Reading,
-    /// What set it, if it is wrong.
+    /// The origin of the value, if it is wrong.
     pub origin: Option<Origin<'a>>,
-    /// What may have changed it since boot.
+    /// Programs that may have changed it since boot.
     pub suspects: Vec<Suspect>,
     /// A parameter on the kernel command line that was meant to set it and has no effect.
     pub parameter_without_prefix: Option<String>,
-    /// What the next boot sets.
+    /// The value after the next boot.
     pub next: NextBoot<'a>,
-    /// What it is now.
+    /// Its state now.
     pub state: State,
-    /// What that does to kubelet.
+    /// The effect of that state on kubelet.
     pub effect: Effect,
-    /// What the user calls that.
+    /// The name of both in the report.
     pub outcome: Outcome,
-    /// What the next boot does to kubelet.
+    /// The effect on kubelet after the next boot.
     pub effect_after_boot: Effect,
 }
 
-/// What a tunable's state and effect come to, as the report names it.
+/// A tunable's state and effect, as the report names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It is right, and so after the next boot, as far as that matters.
@@ -112,16 +112,16 @@ pub enum Outcome {
     Unreadable,
 }
 
-/// What the next boot sets a tunable to.
+/// A tunable's value after the next boot.
 #[derive(Debug)]
 pub enum NextBoot<'a> {
-    /// What kubelet needs.
+    /// The value that kubelet needs.
     Right,
     /// Another value.
     Wrong {
         /// The value.
         value: i64,
-        /// What will set it.
+        /// Its origin.
         origin: Origin<'a>,
     },
     /// Not known, because a file could not be read.
@@ -341,7 +341,7 @@ impl Outcome {
     }
 }
 
-/// What a status depends on besides the tunable.
+/// Everything that a status depends on besides the tunable.
 struct StatusBuilder {
     is_image: bool,
     is_fixed_in_unit: bool,

@@ -39,7 +39,7 @@ pub struct Invocation {
     pub caller: Caller,
     /// The command line.
     pub cli: Cli,
-    /// What is wrong with the options, if they are ignored.
+    /// Why the options are ignored, if they are.
     pub diagnostics: Vec<Diagnostic>,
 }
 

@@ -208,7 +208,7 @@ pub fn parse(content: &[u8]) -> Option<i64> {
     str::from_utf8(trimmed).ok()?.parse().ok()
 }
 
-/// What was being done to a file when it failed.
+/// The operation on a file that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Opening to read.
@@ -226,7 +226,7 @@ pub enum Operation {
 pub enum SysctlError {
     /// The system refused `operation` on `path`.
     Io {
-        /// What was refused.
+        /// The operation.
         operation: Operation,
         /// The file.
         path: PathBuf,
@@ -242,14 +242,14 @@ pub enum SysctlError {
     NotAnInteger {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// Its content.
         content: Vec<u8>,
     },
     /// The value was written without an error, yet the file holds another one.
     NotTaken {
         /// The file.
         path: PathBuf,
-        /// What was written.
+        /// The value written.
         written: i64,
     },
 }

@@ -33,7 +33,7 @@ pub enum TargetSource<'a> {
 /// The kubelet that is about to start, and its unit.
 #[derive(Debug)]
 pub struct Target {
-    /// What is known of it.
+    /// Its settings, or why they are not known.
     pub info: TargetInfo,
     /// The unit that starts it.
     pub unit: Option<String>,
@@ -41,7 +41,7 @@ pub struct Target {
     pub checks: Option<Vec<Vec<OsString>>>,
 }
 
-/// What is known of the kubelet that is about to start.
+/// The settings of the kubelet that is about to start, or why they are not known.
 #[derive(Debug)]
 pub enum TargetInfo {
     /// Not looked for: all six are right, now and after the next boot.

@@ -13,7 +13,7 @@ pub struct Tunable {
     pub expected: i64,
     /// The default of a mainline kernel built without options that change it.
     pub default: i64,
-    /// What the value makes the kernel do, and so why kubelet wants it.
+    /// The behavior of the kernel with that value, and so why kubelet needs it.
     pub reason: &'static str,
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What the user wants done about a wrong tunable.
+/// The user's choice of how to treat a wrong tunable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Follow kubelet.
@@ -36,7 +36,7 @@ pub enum KubeletBehavior {
     FailsFirst,
 }
 
-/// What a tunable is when kubelet starts, now or after the next boot.
+/// The state of a tunable when kubelet starts, now or after the next boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The value that kubelet needs.
@@ -56,7 +56,7 @@ pub enum State {
     },
 }
 
-/// What a tunable's state does to kubelet.
+/// The effect of a tunable's state on kubelet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// None: the value is right.

@@ -29,7 +29,7 @@ fn matches_any(pattern: &[u8], path: &[u8], left: &mut usize) -> bool {
     })
 }
 
-/// What stands before a pair of braces, in it between commas, and behind it.
+/// A pattern split at a pair of braces: the text before it, each alternative, and the text after it.
 type Braces<'a> = (&'a [u8], Vec<&'a [u8]>, &'a [u8]);
 
 fn first_braces(pattern: &[u8]) -> Option<Braces<'_>> {

@@ -9,7 +9,7 @@ use crate::assessment::{Assessment, Diagnostic, NextBoot, Outcome, TunableStatus
 use crate::invocation::Caller;
 use crate::verdict::{KubeletBehavior, Severity};
 
-/// What an entry is about. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
+/// The subject of an entry. Each kind has an id of its own, which the journal knows as `MESSAGE_ID` and the message
 /// catalog explains (`systemd/kubelet-tunables.catalog`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -74,7 +74,7 @@ type Fields = Vec<(&'static str, String)>;
 /// One thing to be said.
 #[derive(Debug)]
 pub struct Entry {
-    /// What it is about.
+    /// Its subject.
     pub kind: Kind,
     /// How serious it is.
     pub level: Level,
